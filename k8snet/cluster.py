@@ -1,0 +1,200 @@
+"""The front door: a cluster in a notebook.
+
+Every method is one or two lines into a room; nothing is decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import fields, replace
+from typing import Any
+
+from k8snet.controlplane.plane import ControlPlane
+from k8snet.controlplane.settings import NETWORKS, ProxySettings, Settings
+from k8snet.controlplane.snapshot import Snapshot
+from k8snet.dataplane.client import Client
+from k8snet.dataplane.moment import Moment
+from k8snet.dataplane.policy import Verdict
+from k8snet.dataplane.reachability import Reachability
+from k8snet.dataplane.trace import Trace
+from k8snet.manifests.kinds import Object
+from k8snet.shell.result import Result
+
+_KNOBS = {f.name for f in fields(Settings)} - {"network", "seed", "loaded"}
+_PROXY_KNOBS = {f.name for f in fields(ProxySettings)} - {"mode"}
+
+
+class Cluster:
+    """A small Kubernetes cluster, simulated: apply manifests, send packets, ask why.
+
+    ``nodes`` is how many worker nodes there are; ``network`` one of bridge, overlay, routed, cloud, ebpf, docker;
+    ``proxy`` iptables or nftables; ``seed`` fixes every random choice. All other knobs are the fields of
+    `k8snet.controlplane.settings.Settings` and ``ProxySettings`` (``enforce_policy=False``, ``hairpin=False`` …).
+    Raises ValueError for an unknown knob or value.
+    """
+
+    def __init__(
+        self, nodes: int = 3, network: str = "overlay", *, proxy: str = "iptables", seed: int = 0, **knobs: Any
+    ) -> None:
+        settings = _settings(Settings(network=network, seed=seed), proxy=proxy, **knobs)
+        self._attach(ControlPlane(settings, nodes))
+
+    @classmethod
+    def load(cls, objects: str | Iterable[Object], **knobs: Any) -> Cluster:
+        """A cluster from a dump of a real one: text of ``kubectl get … -A -o yaml`` (or JSON), or the objects.
+
+        Addresses and conditions are kept as they are, nothing is added. Raises KubernetesError for text that is no dump.
+        """
+        from k8snet.manifests.reader import objects_of
+
+        cluster = cls.__new__(cls)
+        found = objects_of(objects) if isinstance(objects, str) else list(objects)
+        cluster._attach(ControlPlane.loaded(found, _settings(Settings(loaded=True, dns=False), **knobs)))
+        return cluster
+
+    def _attach(self, plane: ControlPlane) -> None:
+        self.plane = plane
+        self._moment = Moment(plane.snapshot(), plane.now, plane.rng)
+        self.use()
+
+    def use(self) -> Cluster:
+        """Make this the cluster that the magics act on. Returns it."""
+        from k8snet.shell import kubectl
+
+        kubectl.current = self
+        return self
+
+    def copy(self) -> Cluster:
+        """An independent copy: what is done to one is not seen by the other. The magics stay with this one."""
+        twin = Cluster.__new__(Cluster)
+        twin.plane = self.plane.copy()
+        twin._moment = Moment(twin.plane.snapshot(), twin.plane.now, twin.plane.rng)
+        return twin
+
+    # what the cluster knows
+
+    def apply(self, text: str) -> Result:
+        """``kubectl apply -f -`` with *text* as standard input."""
+        return self.kubectl("apply -f -", text)
+
+    def kubectl(self, line: str, stdin: str = "") -> Result:
+        """What kubectl prints for a command line (without the word kubectl)."""
+        from k8snet.shell import kubectl
+
+        return kubectl.run(self, line, stdin)
+
+    def advance(self, seconds: float) -> None:
+        """Let simulated time pass: probes, rolling updates, terminating Pods and affinity move on."""
+        self.plane.advance(seconds)
+
+    def configure(self, **knobs: Any) -> None:
+        """Turn knobs of the running cluster (the same as for the constructor)."""
+        self.plane.settings = _settings(self.plane.settings, **knobs)
+        self.plane.settle()
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The typed, frozen view of all objects that the data plane reads."""
+        return self.plane.snapshot()
+
+    @property
+    def moment(self) -> Moment:
+        """The snapshot together with what nodes remember (connections, affinity) and the simulated time."""
+        self._moment.snapshot, self._moment.now = self.plane.snapshot(), self.plane.now
+        return self._moment
+
+    # who asks
+
+    def pod(self, name: str) -> Caller:
+        """A Pod to act from: ``namespace/name``, or a name in namespace default. Raises ApiError NotFound."""
+        namespace, _, short = name.rpartition("/")
+        found = self.plane.api.get("Pod", namespace or "default", short)
+        meta = found["metadata"]
+        return Caller(self, Client("pod", f"{meta['namespace']}/{meta['name']}"))
+
+    def node(self, name: str) -> Caller:
+        """A node to act from. Raises ApiError NotFound."""
+        return Caller(self, Client("node", self.plane.api.get("Node", "", name)["metadata"]["name"]))
+
+    @property
+    def outside(self) -> Caller:
+        """A machine outside the cluster."""
+        return self.outside_at("")
+
+    def outside_at(self, ip: str) -> Caller:
+        """A machine outside the cluster with an address of its own; empty: the first of the outside range."""
+        return Caller(self, Client.outside(self.plane.settings, ip))
+
+    # what happens, and why
+
+    def allowed(self, source: str, destination: str, port: int, protocol: str = "TCP") -> Verdict:
+        """What policy lets through, listening or not. Source and destination are Pods (as for `pod`) or IP addresses."""
+        from k8snet.dataplane import policy
+
+        snapshot = self.snapshot
+        return policy.verdict(
+            snapshot, policy.peer(snapshot, source), policy.peer(snapshot, destination), port, protocol
+        )
+
+    def reachability(self, port: int, protocol: str = "TCP") -> Reachability:
+        """All pairs of Pods for one port and protocol, as policy decides."""
+        from k8snet.dataplane import reachability
+
+        return reachability.reachability(self.snapshot, port, protocol)
+
+    def draw(self, trace: Trace | None = None) -> Any:
+        """A matplotlib figure of the cluster; with a trace, its path drawn over it."""
+        from k8snet.view import topology
+
+        return topology.draw(self.snapshot, trace)
+
+
+class Caller:
+    """A Pod, a node or an outside machine, as the one that asks."""
+
+    def __init__(self, cluster: Cluster, client: Client) -> None:
+        self.cluster = cluster
+        self.client = client
+
+    def run(self, command: str) -> Result:
+        """What a command prints here: curl, dig, nslookup, ip, ss, cat /etc/resolv.conf …"""
+        from k8snet.shell import tools
+
+        return tools.run(self.cluster.moment, self.client, command)
+
+    def curl(self, arguments: str) -> Result:
+        """``curl`` with its arguments; the journey is in ``.trace``."""
+        return self.run(f"curl {arguments}")
+
+    def dig(self, arguments: str) -> Result:
+        """``dig`` with its arguments."""
+        return self.run(f"dig {arguments}")
+
+    def nslookup(self, arguments: str) -> Result:
+        """``nslookup`` with its arguments."""
+        return self.run(f"nslookup {arguments}")
+
+    def connect(self, target: str, port: int, protocol: str = "TCP") -> Trace:
+        """Open one connection to an address or a name and follow it, forward and return."""
+        from k8snet.dataplane import lookup
+
+        return lookup.connect(self.cluster.moment, self.client, target, port, protocol)
+
+    def __repr__(self) -> str:
+        return f"<{self.client.kind} {self.client.name}>"
+
+
+def _settings(base: Settings, *, proxy: str = "", **knobs: Any) -> Settings:
+    """*base* with knobs turned; raises ValueError for a name or a value that no knob has."""
+    inner = {k: knobs.pop(k) for k in list(knobs) if k in _PROXY_KNOBS}
+    if proxy:
+        inner["mode"] = proxy
+    unknown = sorted(set(knobs) - _KNOBS - {"network", "seed"})
+    if unknown:
+        raise ValueError(f"no such knob: {', '.join(unknown)}; there are {', '.join(sorted(_KNOBS | _PROXY_KNOBS))}")
+    settings = replace(base, **knobs, proxy=replace(base.proxy, **inner))
+    if settings.network not in NETWORKS:
+        raise ValueError(f"network must be one of {', '.join(NETWORKS)}, not {settings.network!r}")
+    if settings.proxy.mode not in ("iptables", "nftables"):
+        raise ValueError(f"proxy must be iptables or nftables, not {settings.proxy.mode!r}")
+    return settings

@@ -1,0 +1,56 @@
+"""A packet's headers: all of it that the cluster's network can see and change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from k8snet.manifests.addresses import host_port
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """Source and destination of one packet, and the packet that wraps it on its way between nodes, if any.
+
+    ``protocol`` is TCP, UDP, SCTP or ICMP (ports 0). ``size`` is the whole IP packet in bytes, without the wrapping.
+    """
+
+    src: str
+    sport: int
+    dst: str
+    dport: int
+    protocol: str = "TCP"
+    size: int = 60
+    outer: Packet | None = None
+    vni: int = 0
+
+    def reply(self) -> Packet:
+        """The packet that answers this one: ends exchanged, no wrapping."""
+        return Packet(self.dst, self.dport, self.src, self.sport, self.protocol, self.size)
+
+    def with_destination(self, ip: str, port: int) -> Packet:
+        """The packet after destination address translation (DNAT)."""
+        return replace(self, dst=ip, dport=port)
+
+    def with_source(self, ip: str, port: int) -> Packet:
+        """The packet after source address translation (SNAT, masquerade)."""
+        return replace(self, src=ip, sport=port)
+
+    def wrap(self, outer: Packet, vni: int = 0) -> Packet:
+        """This packet inside *outer*, as an overlay sends it from node to node."""
+        return replace(self, outer=outer, vni=vni)
+
+    def unwrap(self) -> Packet:
+        """This packet without its wrapping."""
+        return replace(self, outer=None, vni=0)
+
+    @property
+    def flow(self) -> tuple[str, str, int, str, int]:
+        """Protocol, source address and port, destination address and port: the five that name a connection."""
+        return (self.protocol, self.src, self.sport, self.dst, self.dport)
+
+    def __str__(self) -> str:
+        if self.protocol == "ICMP":
+            inner = f"{self.src} → {self.dst} ICMP"
+        else:
+            inner = f"{host_port(self.src, self.sport)} → {host_port(self.dst, self.dport)} {self.protocol}"
+        return f"{inner} (inside {self.outer}{f', VNI {self.vni}' if self.vni else ''})" if self.outer else inner

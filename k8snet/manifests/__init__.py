@@ -1,0 +1,1 @@
+"""What did the person write, and would the API server take it?"""
