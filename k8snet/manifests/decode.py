@@ -9,7 +9,8 @@ from k8snet.manifests.kinds import Object
 
 def strict(obj: Object) -> Object:
     """The object as the server stores it, nulls dropped. Raises ApiError 400."""
-    return _without_null(obj)
+    found: Object = _without_null(obj)
+    return found
 
 
 def warnings(obj: Object) -> list[str]:
