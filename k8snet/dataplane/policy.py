@@ -1,0 +1,398 @@
+"""Does NetworkPolicy let this connection through, and which rule says so?
+
+The real thing is the network plugin, at the Pod's interface on its node: egress rules at the client's, ingress rules at
+the server's, each on the first packet of a connection, after a Service address was rewritten to the Pod's (and, at
+the server's node, before that node masquerades). Replies need no rule. A packet that is not allowed is dropped in silence.
+Facts: the API documentation of networking.k8s.io/v1 NetworkPolicy; the kubernetes-sigs/kube-network-policies engine
+(pkg/networkpolicy/networkpolicy.go) for what the documentation leaves open, such as an ipBlock that covers Pods.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from k8snet.controlplane.policies import EGRESS, INGRESS, PeerRule, PortRule, Rule, compiled
+from k8snet.controlplane.snapshot import Node, Pod, Snapshot
+from k8snet.manifests.addresses import family, in_cidr, is_ip, normal
+from k8snet.manifests.errors import ApiError
+from k8snet.manifests.kinds import Ref
+from k8snet.manifests.selectors import Labels, Selector
+
+DEFINED = ("TCP", "UDP", "SCTP")
+Entry = TypeVar("Entry", PeerRule, PortRule)
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One end of a connection: an address, and the Pod or node that has it (None: something outside)."""
+
+    address: str
+    who: Pod | Node | None = None
+
+    @classmethod
+    def pod(cls, pod: Pod, address: str = "") -> Peer:
+        """A Pod, by one of its addresses (the primary one if not said)."""
+        return cls(address or pod.ip, pod)
+
+    @classmethod
+    def node(cls, node: Node, address: str = "") -> Peer:
+        """A node itself: kubelet, and whatever else runs on its own network."""
+        return cls(address or node.ip, node)
+
+    @classmethod
+    def ip(cls, address: str) -> Peer:
+        """An address that belongs to no Pod and no node."""
+        return cls(normal(address))
+
+    @property
+    def workload(self) -> Pod | None:
+        """The Pod, if it has a network of its own: only such a Pod is isolated, and only such a one do selectors find."""
+        return self.who if isinstance(self.who, Pod) and not self.who.host_network else None
+
+    @property
+    def host(self) -> str:
+        """The name of the node whose own network this is: a node's, or that of a Pod with hostNetwork."""
+        if isinstance(self.who, Node):
+            return self.who.name
+        return self.who.node if isinstance(self.who, Pod) and self.who.host_network else ""
+
+    def __str__(self) -> str:
+        if isinstance(self.who, Pod):
+            return f"Pod {self.who.key}" + (" (hostNetwork)" if self.who.host_network else "")
+        return f"node {self.who.name}" if self.who else self.address
+
+
+def peer_at(snapshot: Snapshot, address: str) -> Peer:
+    """Whoever has an address: a Pod, a node, or something outside."""
+    address = normal(address)
+    return Peer(address, snapshot.pod_by_ip.get(address) or snapshot.node_by_ip.get(address))
+
+
+def peer(snapshot: Snapshot, text: str) -> Peer:
+    """The end that a person names: an IP address, ``namespace/name`` of a Pod, or a Pod's name in namespace default.
+
+    Raises ApiError NotFound, in the API server's words.
+    """
+    if is_ip(text):
+        return peer_at(snapshot, text)
+    namespace, _, name = text.rpartition("/")
+    pod = snapshot.pods.get(f"{namespace or 'default'}/{name}")
+    if pod is None:
+        elsewhere = sorted(p.key for p in snapshot.pods.values() if p.name == name)
+        hint = f"there is {', '.join(elsewhere[:3])}; a name alone means namespace default" if elsewhere else ""
+        raise ApiError(404, "NotFound", f'pods "{name}" not found', hint=hint)
+    return Peer.pod(pod)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One entry of a rule, held against the connection: the field, whether it is met, and by what or why not."""
+
+    ref: Ref
+    met: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One rule, tried. If it allows, ``checks`` are the entries that did; if not, what failed first in each alternative."""
+
+    rule: Ref
+    allowed: bool
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SideVerdict:
+    """What one end's policies say. Truthy if they let the connection through; ``allowed`` is None where undefined.
+
+    ``policies`` are those that isolate the Pod, ``tried`` their rules up to the one that allowed, ``rule`` the field
+    that decided (None if no policy had a say), ``note`` what the API leaves open about this answer.
+    """
+
+    direction: str
+    end: str
+    allowed: bool | None
+    why: str
+    policies: tuple[Ref, ...] = ()
+    tried: tuple[Tried, ...] = ()
+    rule: Ref | None = None
+    note: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.allowed)
+
+    def lines(self) -> Iterator[tuple[int, str]]:
+        """The account in full, as depth and text."""
+        yield 0, f"{self.direction}, {self.end}: {_WORD[self.allowed]}: {self.why}"
+        for p in self.policies:
+            yield 1, f"isolated by {p}"
+        for t in self.tried:
+            yield 1, f"{'allows' if t.allowed else 'does not match'}: {t.rule}"
+            for c in t.checks:
+                yield 2, f"{'met' if c.met else 'not met'}: {c.ref.field}: {c.text}"
+        if self.note:
+            yield 1, f"note: {self.note}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain data."""
+        return {
+            "direction": self.direction,
+            "end": self.end,
+            "allowed": self.allowed,
+            "why": self.why,
+            "policies": [str(p) for p in self.policies],
+            "tried": [
+                {
+                    "rule": str(t.rule),
+                    "allowed": t.allowed,
+                    "checks": [{"field": str(c.ref), "met": c.met, "text": c.text} for c in t.checks],
+                }
+                for t in self.tried
+            ],
+            "rule": str(self.rule) if self.rule else None,
+            "note": self.note,
+        }
+
+
+_WORD = {True: "allowed", False: "blocked", None: "undefined"}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether policy lets a connection through: both ends must agree. Truthy if so."""
+
+    source: Peer
+    destination: Peer
+    port: int
+    protocol: str
+    egress: SideVerdict
+    ingress: SideVerdict
+
+    @property
+    def allowed(self) -> bool | None:
+        """True, False, or None where Kubernetes does not define the answer."""
+        if self.egress.allowed and self.ingress.allowed:
+            return True
+        return None if None in (self.egress.allowed, self.ingress.allowed) and not self.blocked_by else False
+
+    @property
+    def blocked_by(self) -> tuple[SideVerdict, ...]:
+        """The ends that block it."""
+        return tuple(s for s in (self.egress, self.ingress) if s.allowed is False)
+
+    @property
+    def undefined(self) -> str:
+        """Why there is no defined answer; empty if there is one."""
+        return "" if self.allowed is not None else next(s.why for s in (self.egress, self.ingress) if s.allowed is None)
+
+    def __bool__(self) -> bool:
+        return bool(self.allowed)
+
+    def _title(self) -> str:
+        what = f"port {self.port}/{self.protocol}" if self.protocol in DEFINED else self.protocol
+        return f"{self.source} to {self.destination}, {what}: {_WORD[self.allowed]}"
+
+    def __str__(self) -> str:
+        lines = [*self.egress.lines(), *self.ingress.lines()]
+        return "\n".join([self._title(), *(f"{'  ' * (depth + 1)}{text}" for depth, text in lines)])
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def to_html(self) -> str:
+        """The same account as a list that unfolds, without script or style: it survives in an untrusted notebook."""
+        parts = [f"<p><strong>{html.escape(self._title())}</strong></p>"]
+        for side in (self.egress, self.ingress):
+            (_, head), *rest = side.lines()
+            items = "".join(f"<li>{'&nbsp;' * 4 * (depth - 1)}{html.escape(text)}</li>" for depth, text in rest)
+            parts.append(f"<details open><summary>{html.escape(head)}</summary><ul>{items}</ul></details>")
+        return "".join(parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain data (JSON)."""
+        return {
+            "source": str(self.source),
+            "destination": str(self.destination),
+            "port": self.port,
+            "protocol": self.protocol,
+            "allowed": self.allowed,
+            "undefined": self.undefined,
+            "egress": self.egress.to_dict(),
+            "ingress": self.ingress.to_dict(),
+        }
+
+
+def verdict(snapshot: Snapshot, source: Peer, destination: Peer, port: int, protocol: str = "TCP") -> Verdict:
+    """What policy says to a new connection from *source* to *destination* itself (no Service address between).
+
+    *port* is the destination's own port. With Pods of two families, both ends use the destination's first family that
+    the source has too.
+    """
+    source, destination = _one_family(source, destination)
+    protocol = protocol.upper()
+    return Verdict(
+        source,
+        destination,
+        port,
+        protocol,
+        egress_verdict(snapshot, source, destination, port, protocol),
+        ingress_verdict(snapshot, source, destination, port, protocol),
+    )
+
+
+def _one_family(source: Peer, destination: Peer) -> tuple[Peer, Peer]:
+    def ips(p: Peer) -> tuple[str, ...]:
+        if isinstance(p.who, Pod):
+            return p.who.ips
+        return p.who.internal_ips if isinstance(p.who, Node) and p.address in p.who.internal_ips else (p.address,)
+
+    for there in ips(destination):
+        for here in ips(source):
+            if family(here) == family(there):
+                return Peer(here, source.who), Peer(there, destination.who)
+    return source, destination
+
+
+def egress_verdict(
+    snapshot: Snapshot, source: Peer, destination: Peer, port: int, protocol: str = "TCP"
+) -> SideVerdict:
+    """What the policies at the source say; to be asked at the source's node, with the destination after any DNAT."""
+    return _side(snapshot, EGRESS, source, destination, destination.workload, port, protocol)
+
+
+def ingress_verdict(
+    snapshot: Snapshot, source: Peer, destination: Peer, port: int, protocol: str = "TCP"
+) -> SideVerdict:
+    """What the policies at the destination say; to be asked at its node, with the source as the packet carries it
+    there (`peer_at` finds who that is)."""
+    return _side(snapshot, INGRESS, destination, source, destination.workload, port, protocol)
+
+
+def _side(
+    snapshot: Snapshot, direction: str, here: Peer, there: Peer, server: Pod | None, port: int, protocol: str
+) -> SideVerdict:
+    """One end's decision, in the order in which it is taken."""
+    pod = here.workload
+    if pod is None:
+        hostnet = "its network is its node's (hostNetwork): the API leaves this open, and plugins do not isolate it"
+        return SideVerdict(
+            direction, str(here), True, hostnet if isinstance(here.who, Pod) else "policies isolate Pods only"
+        )
+    policies = compiled(snapshot).selecting(pod, direction)
+    refs = tuple(p.ref for p in policies)
+    answer = partial(SideVerdict, direction, str(here), policies=refs)
+    if not snapshot.settings.enforce_policy:
+        return answer(True, "nothing in this cluster enforces NetworkPolicy: the network plugin ignores it")
+    if there.workload is not None and there.workload.key == pod.key:
+        return answer(True, "a Pod always reaches itself")
+    if direction == INGRESS and there.host and there.host == pod.node:
+        return answer(True, f"node {pod.node} always reaches the Pods that it runs")
+    # a tier above NetworkPolicy would decide here
+    if not policies:
+        # a tier below NetworkPolicy would decide here
+        return answer(True, f"no policy selects it for {direction}, so it is not isolated")
+    if protocol not in DEFINED:
+        return answer(None, f"NetworkPolicy is defined for TCP, UDP and SCTP; what it does to {protocol} is not")
+    tried = []
+    for policy in policies:
+        for rule in policy.rules(direction) or ():
+            tried.append(try_rule(snapshot, rule, there, server, port, protocol))
+            if tried[-1].allowed:
+                return answer(
+                    True,
+                    "a rule allows it",
+                    tried=tuple(tried),
+                    rule=tried[-1].checks[0].ref,
+                    note=_note(there, tried[-1]),
+                )
+    reason = f"it is isolated for {direction}, and " + ("none of the rules matches" if tried else "there is no rule")
+    return answer(False, reason, tried=tuple(tried), rule=refs[0].at("spec.podSelector"))
+
+
+def _note(there: Peer, tried: Tried) -> str:
+    if isinstance(there.who, Pod) and tried.checks[0].ref.field.endswith("ipBlock"):
+        return "ipBlock matched a Pod by its present address; its successor gets another (F27)"
+    return ""
+
+
+def try_rule(snapshot: Snapshot, rule: Rule, there: Peer, server: Pod | None, port: int, protocol: str) -> Tried:
+    """One rule against one connection: one of its peers must match the other end *there*, and one of its ports."""
+    peers = _alternatives(
+        rule.peers, lambda p: _check_peer(snapshot, p, there), Check(rule.ref, True, f"no {rule.side}: anyone")
+    )
+    if not peers[-1].met:
+        return Tried(rule.ref, False, peers)
+    ports = _alternatives(
+        rule.ports, lambda p: _check_port(p, server, port, protocol), Check(rule.ref, True, "no ports: every port")
+    )
+    return Tried(rule.ref, ports[-1].met, peers + ports)
+
+
+def _alternatives(entries: Sequence[Entry], check: Callable[[Entry], Check], none: Check) -> tuple[Check, ...]:
+    """The first entry that is met, or what failed in each."""
+    checks = []
+    for entry in entries:
+        checks.append(check(entry))
+        if checks[-1].met:
+            return (checks[-1],)
+    return tuple(checks) or (none,)
+
+
+def _check_peer(snapshot: Snapshot, peer: PeerRule, there: Peer) -> Check:
+    if peer.block:
+        at = peer.ref.at(f"{peer.ref.field}.ipBlock")
+        if not in_cidr(there.address, peer.block):
+            return Check(at, False, f"{there.address or there} is not in {peer.block}")
+        hole = next((e for e in peer.excepts if in_cidr(there.address, e)), None)
+        if hole:
+            return Check(at.at(f"{at.field}.except"), False, f"{there.address} is in the exception {hole}")
+        return Check(at, True, f"{there.address} is in {peer.block}")
+    if peer.pods is None and peer.namespaces is None:
+        return Check(peer.ref, False, "an empty entry matches nobody")
+    pod = there.workload
+    if pod is None:
+        return Check(peer.ref, False, f"selectors find Pods with an address of their own, and {there} is none")
+    if peer.namespaces is None:
+        if pod.namespace != peer.namespace:
+            text = f"a podSelector alone means namespace {peer.namespace}; {there} is in {pod.namespace}"
+            return Check(peer.ref.at(f"{peer.ref.field}.podSelector"), False, text)
+    else:
+        text = _lacks(peer.namespaces, snapshot.namespace_labels(pod.namespace), f"Namespace {pod.namespace}")
+        if text:
+            return Check(peer.ref.at(f"{peer.ref.field}.namespaceSelector"), False, text)
+    text = _lacks(peer.pods, pod.labels, str(there)) if peer.pods is not None else ""
+    if text:
+        return Check(peer.ref.at(f"{peer.ref.field}.podSelector"), False, text)
+    return Check(peer.ref, True, f"selects {there}")
+
+
+def _lacks(selector: Selector, labels: Labels, whose: str) -> str:
+    """The first condition that labels do not meet, in words; empty if all are met."""
+    failed = selector.first_failure(labels)
+    if failed is None:
+        return ""
+    value = labels.get(failed.key)
+    return f"wants {failed}; {whose} has {'no label ' + failed.key if value is None else f'{failed.key}={value}'}"
+
+
+def _check_port(rule: PortRule, server: Pod | None, port: int, protocol: str) -> Check:
+    asked = f"{port}/{protocol}"
+    if rule.protocol != protocol:
+        return Check(rule.ref.at(f"{rule.ref.field}.protocol"), False, f"is {rule}, not {protocol}")
+    if not rule.name:
+        met = rule.first <= port <= rule.last
+        return Check(rule.ref, met, f"{asked} is in {rule}" if met else f"is {rule}, not {asked}")
+    if server is None:
+        return Check(
+            rule.ref, False, f"{rule.name} names a Pod's port, and the destination is no Pod with its own address"
+        )
+    number = server.named_port(rule.name, protocol)
+    if number is None:
+        return Check(rule.ref, False, f"Pod {server.key} has no {protocol} port named {rule.name}")
+    text = f"port {rule.name} of Pod {server.key} is {number}"
+    return Check(rule.ref, number == port, text if number == port else f"{text}, not {port}")
