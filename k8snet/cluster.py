@@ -5,6 +5,7 @@ Every method is one or two lines into a room; nothing is decided here.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import fields, replace
 from typing import Any
@@ -37,7 +38,9 @@ class Cluster:
         self, nodes: int = 3, network: str = "overlay", *, proxy: str = "iptables", seed: int = 0, **knobs: Any
     ) -> None:
         settings = _settings(Settings(network=network, seed=seed), proxy=proxy, **knobs)
-        self._attach(ControlPlane(settings, nodes))
+        self.plane = ControlPlane(settings, nodes)
+        self._moment = Moment(self.plane.snapshot(), self.plane.now, self.plane.rng)
+        self.use()
 
     @classmethod
     def load(cls, objects: str | Iterable[Object], **knobs: Any) -> Cluster:
@@ -47,29 +50,31 @@ class Cluster:
         """
         from k8snet.manifests.reader import objects_of
 
-        cluster = cls.__new__(cls)
         found = objects_of(objects) if isinstance(objects, str) else list(objects)
-        cluster._attach(ControlPlane.loaded(found, _settings(Settings(loaded=True, dns=False), **knobs)))
-        return cluster
-
-    def _attach(self, plane: ControlPlane) -> None:
-        self.plane = plane
-        self._moment = Moment(plane.snapshot(), plane.now, plane.rng)
-        self.use()
+        return cls.around(ControlPlane.loaded(found, _settings(Settings(loaded=True, dns=False), **knobs))).use()
 
     def use(self) -> Cluster:
         """Make this the cluster that the magics act on. Returns it."""
         from k8snet.shell import kubectl
 
         kubectl.current = self
+        if "IPython" in sys.modules:
+            from k8snet.view import display
+
+            display.register()
         return self
+
+    @classmethod
+    def around(cls, plane: ControlPlane) -> Cluster:
+        """A front door for a control plane that exists already. The magics stay with the cluster that they had."""
+        cluster = cls.__new__(cls)
+        cluster.plane = plane
+        cluster._moment = Moment(plane.snapshot(), plane.now, plane.rng)
+        return cluster
 
     def copy(self) -> Cluster:
         """An independent copy: what is done to one is not seen by the other. The magics stay with this one."""
-        twin = Cluster.__new__(Cluster)
-        twin.plane = self.plane.copy()
-        twin._moment = Moment(twin.plane.snapshot(), twin.plane.now, twin.plane.rng)
-        return twin
+        return self.around(self.plane.copy())
 
     # what the cluster knows
 

@@ -1,0 +1,1 @@
+"""The tasks of each assignment: texts in YAML, draws and expectations in Python."""
