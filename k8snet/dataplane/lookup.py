@@ -1,0 +1,191 @@
+"""Names as journeys: every question of a look-up is a packet to port 53, through proxy and policy like any other.
+
+The question goes to the nameserver of the asking Pod's resolv.conf by UDP, and again by TCP if the reply was cut short.
+Behind the DNS Service one CoreDNS Pod gets it and notes it in the query log (``moment.query_log``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from k8snet.controlplane.snapshot import Pod
+from k8snet.dataplane import dns, resolver
+from k8snet.dataplane.client import Client
+from k8snet.dataplane.dns import Answer, Record
+from k8snet.dataplane.moment import Moment
+from k8snet.dataplane.resolver import Lookup
+from k8snet.dataplane.trace import Hop, Outcome, Place, Trace
+from k8snet.manifests.addresses import family, is_ip
+
+PLAIN, DIG = 512, 1232  # bytes that a UDP reply may have: without EDNS, and as dig offers
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A line of the query log: ``time`` and ``seconds`` are simulated, ``server`` the CoreDNS Pod that was asked."""
+
+    time: float
+    client: str
+    name: str
+    type: str
+    rcode: str
+    server: str
+    protocol: str = "UDP"
+    flags: str = ""
+    size: int = 0
+
+    def __str__(self) -> str:
+        return (
+            f'{self.client} "{self.type} IN {self.name} {self.protocol.lower()}" {self.rcode} {self.flags} {self.size}'
+        )
+
+
+class Resolver:
+    """One client's questions to nameservers; keeps a hop for each. Callable as `k8snet.dataplane.resolver.Ask`."""
+
+    def __init__(self, moment: Moment, client: Client, limit: int = PLAIN, tcp: bool = True, port: int = 53) -> None:
+        self.moment, self.client, self.limit, self.tcp, self.port = moment, client, limit, tcp, port
+        self.pod = moment.snapshot.pods.get(client.name) if client.kind == "pod" else None
+        self.hops: list[Hop] = []
+
+    def __call__(self, name: str, qtype: str, server: str) -> Answer:
+        reply = self.ask(name, qtype, server, "UDP")
+        if self.tcp and truncated(reply, self.limit):
+            return self.ask(name, qtype, server, "TCP")
+        return cut(reply, self.limit)
+
+    def ask(self, name: str, qtype: str, server: str, protocol: str) -> Answer:
+        """One question by one protocol: the server's reply, or one with rcode TIMEOUT or CONNREFUSED."""
+        from k8snet.dataplane import journey
+
+        trace = journey.connect(self.moment, self.client, server, self.port, protocol)
+        reply = self._reply(trace, name, qtype, server)
+        place = Place(self.client.kind, self.client.name, "resolver")
+        why = f"{name} {qtype}? {server} by {protocol}: {reply.status}; {reply.why}"
+        self.hops.append(Hop(place, "dns", reply.status, why, rule=reply.rule, inner=trace))
+        return reply
+
+    def _reply(self, trace: Trace, name: str, qtype: str, server: str) -> Answer:
+        snapshot, kind = self.moment.snapshot, trace.outcome.kind
+        if kind in ("refused", "no route", "reset"):
+            return Answer(name, qtype, "CONNREFUSED", why="nothing takes questions there")
+        if kind != "delivered":
+            return Answer(name, qtype, "TIMEOUT", why="no reply came back")
+        pod = snapshot.pods.get(trace.outcome.server)
+        if pod is None:
+            if snapshot.settings.internet.unreachable:
+                return Answer(name, qtype, "TIMEOUT", why="that resolver does not answer")
+            return dns.outside(snapshot, name, qtype)
+        reply = dns.answer(snapshot, name, qtype, pod.ips)
+        shuffled = list(reply.answers)
+        addresses = [r for r in shuffled if r.type in ("A", "AAAA")]
+        self.moment.rng.shuffle(addresses)
+        reply = replace(reply, answers=(*(r for r in shuffled if r.type not in ("A", "AAAA")), *addresses))
+        self.moment.query_log.append(Query(self.moment.now, self.client.name, reply.name, qtype, reply.rcode, pod.key))
+        return reply
+
+
+def getaddrinfo(moment: Moment, client: Client, name: str, types: Sequence[str] = ("A", "AAAA")) -> Lookup:
+    """Resolve *name* as a program at *client* does: /etc/hosts first, then its resolv.conf and its C library's rules."""
+    ask = Resolver(moment, client)
+    known = resolver.hosts_file(moment.snapshot, ask.pod).get(name.lower())
+    if known:
+        look = Lookup(name, "NOERROR", (known,), name)
+    else:
+        library = resolver.libc(moment.snapshot, ask.pod)
+        ask.tcp = library != "musl"
+        look = resolver.walk(conf_of(moment, ask.pod), name, types, ask, library)
+    v6 = ask.pod is not None and any(family(ip) == "IPv6" for ip in ask.pod.ips)
+    look.addresses = tuple(sorted(look.addresses, key=lambda ip: (family(ip) == "IPv6") is not v6))
+    look.trace = Trace(f"{client.name} resolves {name}", tuple(ask.hops), _outcome(look, bool(known)))
+    return look
+
+
+def conf_of(moment: Moment, pod: Pod | None) -> resolver.ResolvConf:
+    """The resolv.conf that counts for a Pod, or (None) for a node and a machine outside."""
+    return resolver.resolv_conf(moment.snapshot, pod)
+
+
+def _outcome(look: Lookup, from_hosts: bool) -> Outcome:
+    if look:
+        source = "found in /etc/hosts, nothing was asked" if from_hosts else f"{look.canonical}"
+        return Outcome("delivered", f"{look.name} is {', '.join(look.addresses)} ({source})", look.seconds)
+    return Outcome("name not found", f"{look.name}: {GAI_TEXT[look.result]}", look.seconds)
+
+
+# What getaddrinfo's errors are called (glibc's gai_strerror).
+GAI_TEXT = {
+    "NOTFOUND": "Name or service not known",
+    "NODATA": "No address associated with hostname",
+    "TRYAGAIN": "Temporary failure in name resolution",
+}
+
+
+def connect(moment: Moment, client: Client, target: str, port: int, protocol: str = "TCP") -> Trace:
+    """Open a connection to an address or a name. The look-up is the first hop, then the addresses are tried in turn."""
+    from k8snet.dataplane import journey
+
+    if is_ip(target):
+        return journey.connect(moment, client, target, port, protocol)
+    look = getaddrinfo(moment, client, target)
+    assert look.trace is not None
+    request = f"{client.name} → {target}:{port} {protocol}"
+    decision = "resolved" if look else "name not found"
+    place = Place(client.kind, client.name, "resolver")
+    hops = [Hop(place, "dns", decision, look.trace.outcome.message, inner=look.trace)]
+    outcome = look.trace.outcome
+    for address in look.addresses:
+        trace = journey.connect(moment, client, address, port, protocol)
+        hops += trace.hops
+        outcome = replace(trace.outcome, seconds=trace.outcome.seconds + look.seconds)
+        if outcome:
+            break
+    return Trace(request, tuple(hops), outcome)
+
+
+# How long a reply is on the wire. CoreDNS compresses names only where the reply would not fit otherwise (miekg/dns).
+
+
+def _name_size(name: str, seen: set[str] | None) -> int:
+    labels = name.lower().rstrip(".").split(".") if name != "." else []
+    size = 0
+    for i, label in enumerate(labels):
+        suffix = ".".join(labels[i:])
+        if seen is not None:
+            if suffix in seen:
+                return size + 2
+            seen.add(suffix)
+        size += len(label) + 1
+    return size + 1
+
+
+def _record_size(record: Record, seen: set[str] | None) -> int:
+    size = _name_size(record.name, seen) + 10
+    *numbers, last = record.data.split(" ")
+    if record.type in ("A", "AAAA"):
+        return size + (4 if record.type == "A" else 16)
+    if record.type == "TXT":
+        return size + len(record.data) - 1
+    if record.type == "SOA":
+        return size + sum(_name_size(n, seen) for n in numbers[:2]) + 20
+    return size + 2 * len(numbers) + _name_size(last, None if record.type == "SRV" else seen)
+
+
+def size(reply: Answer, edns: int = 0, compressed: bool = False) -> int:
+    """Bytes of a reply; *edns* is the length of its OPT record (0 without EDNS)."""
+    seen: set[str] | None = set() if compressed else None
+    records = (*reply.answers, *reply.authority, *reply.additional)
+    return 12 + _name_size(reply.name, seen) + 4 + sum(_record_size(r, seen) for r in records) + edns
+
+
+def truncated(reply: Answer, limit: int, edns: int = 0) -> bool:
+    """Whether a reply does not fit into *limit* bytes, so that the server sets the tc flag."""
+    return size(reply, edns) > limit and size(reply, edns, compressed=True) > limit
+
+
+def cut(reply: Answer, limit: int) -> Answer:
+    """The reply with as many of its answers as fit: what a resolver without TCP has to live with."""
+    while truncated(reply, limit) and reply.answers:
+        reply = replace(reply, answers=reply.answers[:-1], additional=())
+    return reply
