@@ -45,6 +45,7 @@ class Corefile:
     ignore_empty_service: bool = False
     endpoint_pod_names: bool = False
     noendpoints: bool = False
+    zonal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +61,12 @@ class OutsideHost:
 
 @dataclass(frozen=True, slots=True)
 class Internet:
-    """What exists outside: DNS ``records`` as ``(name with final dot, type, data)``, names that fail, and hosts.
+    """What exists outside: DNS ``records`` as ``(name with final dot, type, data[, ttl])``, names that fail, and hosts.
 
     ``unreachable``: the resolver to which CoreDNS forwards does not answer at all.
     """
 
-    records: tuple[tuple[str, str, str], ...] = (
+    records: tuple[tuple[str, str, str] | tuple[str, str, str, int], ...] = (
         ("example.com.", "A", "203.0.113.200"),
         ("api.example.com.", "A", "203.0.113.201"),
     )
