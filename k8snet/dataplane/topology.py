@@ -1,0 +1,233 @@
+"""What every kube-proxy holds of the Services: each Service port once, its addresses, and the endpoints behind it.
+
+kube-proxy watches Services and EndpointSlices, and nothing else: no Pod, no selector, no targetPort. Every node holds
+all Service ports; only what is *local*, and what hints select, differs from node to node. IPv4 and IPv6 are two proxies
+side by side that share nothing.
+
+Upstream: pkg/proxy/serviceport.go and servicechangetracker.go (Service ports), endpointslicecache.go (endpoints),
+topology.go (which of them a node may use), util/utils.go (what is skipped); chain names: iptables/proxier.go.
+"""
+
+from __future__ import annotations
+
+from base64 import b32encode
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from weakref import WeakKeyDictionary
+
+from k8snet.controlplane.snapshot import Service, ServicePort, Slice, Snapshot
+from k8snet.manifests.addresses import family, host_port, parse_cidr, parse_ip
+from k8snet.manifests.kinds import Ref
+
+OTHER_PROXY = "service.kubernetes.io/service-proxy-name"
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One endpoint as kube-proxy knows it. ``ref`` is its place in the EndpointSlice, ``target`` the Pod behind it."""
+
+    ip: str
+    port: int
+    node: str
+    ready: bool
+    serving: bool
+    terminating: bool
+    zone_hints: tuple[str, ...]
+    node_hints: tuple[str, ...]
+    ref: Ref
+    target: Ref | None
+
+    def __str__(self) -> str:
+        return host_port(self.ip, self.port)
+
+    @property
+    def draining(self) -> bool:
+        """Being deleted, but still answering its readiness probe: the fallback when nothing is ready."""
+        return self.serving and self.terminating
+
+
+@dataclass(frozen=True, slots=True)
+class Usable:
+    """What one node may use of a Service port: the two endpoint lists, whether any usable endpoint exists anywhere, and
+    which hints narrowed the Cluster list (``node``, ``zone`` or nothing)."""
+
+    cluster: tuple[Backend, ...]
+    local: tuple[Backend, ...]
+    any: bool
+    hints: str = ""
+
+
+@dataclass(frozen=True)
+class ProxiedPort:
+    """One port of a Service in one family, as kube-proxy serves it on every node.
+
+    ``name`` is ``namespace/name:port``; the address fields hold only addresses of the family.
+    """
+
+    service: Service
+    port: ServicePort
+    name: str
+    family: str
+    cluster_ip: str
+    external_ips: tuple[str, ...]
+    load_balancer_ips: tuple[str, ...]
+    source_ranges: tuple[str, ...]
+    slices: tuple[Slice, ...]
+
+    @property
+    def ref(self) -> Ref:
+        """The entry of ``spec.ports``."""
+        return self.service.ref.at(f"spec.ports[{self.port.index}]")
+
+    @property
+    def internal_local(self) -> bool:
+        """Whether ``internalTrafficPolicy: Local`` holds for the cluster IP."""
+        return self.service.internal_policy == "Local"
+
+    @property
+    def external_local(self) -> bool:
+        """Whether ``externalTrafficPolicy: Local`` holds for node port, load balancer and external addresses."""
+        s = self.service
+        return s.external_policy == "Local" and (s.type in ("NodePort", "LoadBalancer") or bool(s.external_ips))
+
+    @property
+    def external(self) -> bool:
+        """Whether it has any address but the cluster IP."""
+        return bool(self.port.node_port or self.load_balancer_ips or self.external_ips)
+
+    @property
+    def health_check_port(self) -> int:
+        """The health check node port: only of a LoadBalancer with ``externalTrafficPolicy: Local``, else 0."""
+        return self.service.health_check_node_port if self.service.type == "LoadBalancer" and self.external_local else 0
+
+    def chain(self, kind: str, backend: Backend | None = None) -> str:
+        """The iptables chain of this port: kind SVC, SVL, EXT, FW, or SEP for one of its endpoints."""
+        return chain_name(f"KUBE-{kind}", self.name, self.port.protocol, str(backend) if backend else "")
+
+    @cached_property
+    def endpoints(self) -> tuple[Backend, ...]:
+        """Everything the slices list for this port, equal ``ip:port`` once, sorted as text."""
+        found: dict[str, Backend] = {}
+        for s in self.slices:
+            numbers = [p.port for p in s.ports if (p.name, p.protocol) == (self.port.name, self.port.protocol)]
+            for number in numbers if s.family == self.family else ():
+                for e in s.endpoints:
+                    if not number or not e.addresses or family(e.addresses[0]) != self.family:
+                        continue
+                    backend = Backend(
+                        ip=e.addresses[0],
+                        port=number,
+                        node=e.node,
+                        ready=e.ready is not False,
+                        serving=e.serving is not False,
+                        terminating=bool(e.terminating),
+                        zone_hints=e.zone_hints,
+                        node_hints=e.node_hints,
+                        ref=s.ref.at(f"endpoints[{e.index}]"),
+                        target=e.target,
+                    )
+                    found.setdefault(str(backend), backend)
+        return tuple(found[key] for key in sorted(found))
+
+    def usable(self, node: str, zone: str) -> Usable:
+        """What the proxy on *node* may use. Hints count for the Cluster list only, and only while something is ready."""
+        ready = [b for b in self.endpoints if b.ready]
+        draining = [b for b in self.endpoints if b.draining]
+        cluster, hints = ready, ""
+        for kind, wanted, own in (("node", "node_hints", node), ("zone", "zone_hints", zone)):
+            named = [b for b in ready if own in getattr(b, wanted)]
+            if named and all(getattr(b, wanted) for b in ready):
+                cluster, hints = named, kind
+                break
+        here = [[b for b in some if b.node == node and node] for some in (ready, draining)]
+        return Usable(tuple(cluster or draining), tuple(here[0] or here[1]), bool(ready or draining), hints)
+
+
+def chain_name(prefix: str, port_name: str, protocol: str, endpoint: str = "") -> str:
+    """``KUBE-SVC-…``: the prefix and 16 characters of a hash over Service port, protocol and endpoint (if any)."""
+    digest = sha256(f"{port_name}{protocol.lower()}{endpoint}".encode()).digest()
+    return f"{prefix}-{b32encode(digest).decode()[:16]}"
+
+
+class Held:
+    """All Service ports of one family, found by destination. ``ports`` are sorted by name."""
+
+    def __init__(self, snapshot: Snapshot, family_name: str) -> None:
+        self._nodes = snapshot.nodes
+        self._usable: dict[tuple[str, str, str], Usable] = {}
+        self.ports = tuple(
+            sorted(
+                (p for s in snapshot.services.values() for p in _ports_of(snapshot, s, family_name)),
+                key=lambda p: (p.name, p.port.protocol),
+            )
+        )
+        self.by_address: dict[tuple[str, int, str], tuple[ProxiedPort, str]] = {}
+        self.by_node_port: dict[tuple[int, str], ProxiedPort] = {}
+        self.by_health_check_port: dict[int, ProxiedPort] = {}
+        self.by_cluster_ip: dict[str, ProxiedPort] = {}
+        for p in self.ports:
+            number, protocol = p.port.port, p.port.protocol
+            self.by_address.setdefault((p.cluster_ip, number, protocol), (p, "cluster IP"))
+            for ip in p.external_ips:
+                self.by_address.setdefault((ip, number, protocol), (p, "external IP"))
+            for ip in p.load_balancer_ips:
+                self.by_address.setdefault((ip, number, protocol), (p, "loadbalancer IP"))
+            if p.port.node_port:
+                self.by_node_port.setdefault((p.port.node_port, protocol), p)
+            if p.health_check_port:
+                self.by_health_check_port.setdefault(p.health_check_port, p)
+            self.by_cluster_ip.setdefault(p.cluster_ip, p)
+
+    def ports_of(self, service: Service) -> list[ProxiedPort]:
+        """The ports of one Service."""
+        found = (self.by_address.get((ip, p.port, p.protocol)) for ip in service.cluster_ips for p in service.ports)
+        return [hit[0] for hit in found if hit is not None and hit[0].service is service]
+
+    def usable(self, port: ProxiedPort, node_name: str) -> Usable:
+        """What the proxy on a node may use of a Service port; worked out once."""
+        key = (node_name, port.name, port.port.protocol)
+        if key not in self._usable:
+            node = self._nodes.get(node_name)
+            self._usable[key] = port.usable(node_name, node.zone if node else "")
+        return self._usable[key]
+
+
+_held: WeakKeyDictionary[Snapshot, dict[str, Held]] = WeakKeyDictionary()
+
+
+def held(snapshot: Snapshot, family_name: str) -> Held:
+    """What the proxies of one family hold; built once for each snapshot."""
+    families = _held.setdefault(snapshot, {})
+    if family_name not in families:
+        families[family_name] = Held(snapshot, family_name)
+    return families[family_name]
+
+
+def _ports_of(snapshot: Snapshot, service: Service, family_name: str) -> list[ProxiedPort]:
+    """The ports of a Service that kube-proxy serves; none if it is headless, an ExternalName or another proxy's."""
+    cluster_ip = next((ip for ip in service.cluster_ips if family(ip) == family_name), "")
+    if not cluster_ip or OTHER_PROXY in service.labels:
+        return []
+    vips = [i.ip for i in service.load_balancer_ips if i.ip and i.mode == "VIP"]
+    ranges = [block for block in map(parse_cidr, service.source_ranges) if block]
+    return [
+        ProxiedPort(
+            service=service,
+            port=port,
+            name=service.port_name(port),
+            family=family_name,
+            cluster_ip=cluster_ip,
+            external_ips=tuple(ip for ip in service.external_ips if family(ip) == family_name),
+            load_balancer_ips=tuple(ip for ip in vips if family(ip) == family_name),
+            source_ranges=tuple(str(block) for block in ranges if family(str(block)) == family_name),
+            slices=snapshot.slices_of.get(service.key, ()),
+        )
+        for port in service.ports
+    ]
+
+
+def is_loopback(ip: str) -> bool:
+    """Whether an address is of 127.0.0.0/8, or ::1."""
+    parsed = parse_ip(ip)
+    return parsed is not None and parsed.is_loopback
