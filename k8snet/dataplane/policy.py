@@ -60,6 +60,15 @@ class Peer:
             return self.who.name
         return self.who.node if isinstance(self.who, Pod) and self.who.host_network else ""
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """All addresses of this end, the primary one of each family; a node by another address has only that one."""
+        if isinstance(self.who, Pod):
+            return self.who.ips
+        if isinstance(self.who, Node) and self.address in self.who.internal_ips:
+            return self.who.internal_ips
+        return (self.address,)
+
     def __str__(self) -> str:
         if isinstance(self.who, Pod):
             return f"Pod {self.who.key}" + (" (hostNetwork)" if self.who.host_network else "")
@@ -246,13 +255,8 @@ def verdict(snapshot: Snapshot, source: Peer, destination: Peer, port: int, prot
 
 
 def _one_family(source: Peer, destination: Peer) -> tuple[Peer, Peer]:
-    def ips(p: Peer) -> tuple[str, ...]:
-        if isinstance(p.who, Pod):
-            return p.who.ips
-        return p.who.internal_ips if isinstance(p.who, Node) and p.address in p.who.internal_ips else (p.address,)
-
-    for there in ips(destination):
-        for here in ips(source):
+    for there in destination.addresses:
+        for here in source.addresses:
             if family(here) == family(there):
                 return Peer(here, source.who), Peer(there, destination.who)
     return source, destination

@@ -1,28 +1,360 @@
-"""All pairs: who reaches whom on one port, as policy decides."""
+"""All pairs: who reaches whom on one port and protocol, as policy decides (listening or not).
+
+The same question as `policy.verdict`, answered for everybody at once and by other means (`allpairs`): ends that no rule
+can tell apart are one group. Two things stand beside the groups: a Pod reaches itself, a node the Pods that it runs.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
 
-from k8snet.controlplane.snapshot import Snapshot
-from k8snet.dataplane.policy import Peer, verdict
+from k8snet.controlplane.policies import INGRESS, compiled
+from k8snet.controlplane.snapshot import Pod, Snapshot
+from k8snet.dataplane import allpairs, policy
+from k8snet.dataplane.allpairs import End, PortClass, port_classes
+from k8snet.dataplane.policy import DEFINED, Peer, Verdict
+from k8snet.manifests.addresses import parse_cidr
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["Difference", "Group", "PortClass", "Reachability", "port_classes", "reachability"]
+
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Ends that reach and are reached alike."""
+
+    name: str
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Counterexample:
+    """A pair that is not as expected. ``verdict`` says why it is as it is."""
+
+    client: str
+    server: str
+    expected: bool
+    verdict: Verdict
+
+    def __str__(self) -> str:
+        wanted = "to be allowed" if self.expected else "to be blocked"
+        return f"{self.client} to {self.server} was expected {wanted}\n{self.verdict}"
 
 
 @dataclass(frozen=True)
 class Reachability:
+    """Who reaches whom. ``clients`` and ``servers`` name the rows and columns, `rows` and `matrix` give the cells.
+
+    ``group_of`` says to which group each end belongs and ``group_rows`` what each group reaches, one bit for a group.
+    """
+
     port: int
     protocol: str
     clients: tuple[str, ...]
     servers: tuple[str, ...]
-    lines: tuple[str, ...]
+    snapshot: Snapshot = field(repr=False, compare=False)
+    ends: Mapping[str, End] = field(repr=False)
+    group_of: Mapping[str, int] = field(repr=False)
+    group_rows: tuple[int, ...] = field(repr=False)
+    isolated: Mapping[str, int] = field(repr=False)
+
+    # cells
+
+    @cached_property
+    def _column(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(self.servers)}
+
+    @cached_property
+    def _on_node(self) -> dict[str, list[int]]:
+        index: dict[str, list[int]] = defaultdict(list)
+        for i, name in enumerate(self.servers):
+            pod = self.ends[name].peer.workload
+            if pod:
+                index[pod.node].append(i)
+        return index
+
+    def _always(self, client: str) -> list[int]:
+        """The columns that are open whatever the policies say: the Pod itself, and for a node the Pods that it runs."""
+        host = self.ends[client].peer.host
+        own = [self._column[client]] if client in self._column and self.ends[client].peer.who else []
+        return own + (self._on_node.get(host, []) if host else [])
+
+    @cached_property
+    def _group_texts(self) -> list[str]:
+        width, closed = len(self.group_rows), "X" if self.protocol in DEFINED else "~"
+        signs = str.maketrans("01", closed + ".")
+        return [f"{row:0{width}b}"[::-1].translate(signs) for row in self.group_rows]
+
+    @cached_property
+    def _base_rows(self) -> dict[int, str]:
+        columns = [self.group_of[name] for name in self.servers]
+        pick = itemgetter(*columns) if len(columns) > 1 else lambda text: tuple(text[c] for c in columns)
+        wanted = {self.group_of[name] for name in self.clients}
+        return {g: "".join(pick(self._group_texts[g])) for g in wanted}
+
+    def row(self, client: str) -> str:
+        """One row as text: ``.`` allowed, ``X`` blocked, ``~`` undefined."""
+        base, always = self._base_rows[self.group_of[client]], self._always(client)
+        if all(base[i] == "." for i in always):
+            return base
+        cells = list(base)
+        for i in always:
+            cells[i] = "."
+        return "".join(cells)
 
     def rows(self) -> tuple[str, ...]:
-        return self.lines
+        """All rows as text, in the order of ``clients``."""
+        return tuple(self.row(client) for client in self.clients)
+
+    @property
+    def matrix(self) -> NDArray[np.bool_]:
+        """The cells as a numpy array of booleans: row i, column j says whether client i may connect to server j."""
+        import numpy as np
+
+        size = len(self.group_rows)
+        groups = (np.frombuffer("".join(self._group_texts).encode(), np.uint8) == ord(".")).reshape(size, size)
+        columns = np.array([self.group_of[name] for name in self.servers], np.intp)
+        wide = groups[:, columns]
+        result: NDArray[np.bool_] = wide[np.array([self.group_of[name] for name in self.clients], np.intp)]
+        for i, client in enumerate(self.clients):
+            result[i, self._always(client)] = True
+        return result
+
+    def allowed(self, client: str, server: str) -> bool:
+        """One cell."""
+        column = self._column[server]
+        group = self._group_texts[self.group_of[client]]
+        return group[self.group_of[server]] == "." or column in self._always(client)
+
+    def why(self, client: str, server: str) -> Verdict:
+        """The verdict behind one cell, with every rule tried."""
+        ends = self.ends[client].peer, self.ends[server].peer
+        return policy.verdict(self.snapshot, *ends, self.port, self.protocol)
+
+    # questions
+
+    def who_can_reach(self, server: str) -> tuple[str, ...]:
+        """The clients that may connect to a server, itself apart. A name without namespace means default."""
+        server = server if server in self._column else f"default/{server}"
+        return tuple(c for c in self.clients if c != server and self.allowed(c, server))
+
+    def unprotected(self, direction: str = INGRESS) -> tuple[str, ...]:
+        """The Pods that no policy isolates in a direction (Ingress or Egress)."""
+        names = self.servers if direction == INGRESS else self.clients
+        mask = self.isolated[direction]
+        return tuple(n for n in names if isinstance(self.ends[n].peer.who, Pod) and not mask >> self.group_of[n] & 1)
+
+    def find(self, expected: Mapping[Pair, bool] | Callable[[str, str], bool | None]) -> Counterexample | None:
+        """The first pair that is not as expected, or None.
+
+        *expected* maps (client, server) to True or False, or is a function of both that answers None for "no matter".
+        """
+        ask = expected if callable(expected) else lambda c, s: expected.get((c, s))
+        for client in self.clients:
+            for server, cell in zip(self.servers, self.row(client), strict=True):
+                wanted = ask(client, server)
+                if wanted is not None and wanted != (cell == "."):
+                    return Counterexample(client, server, wanted, self.why(client, server))
+        return None
+
+    def diff(self, after: Reachability) -> Difference:
+        """What changes between this and a later state, on the ends that both have."""
+        return Difference(self, after)
+
+    # for people
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """The ends by behaviour: one group for all that reach the same and are reached by the same."""
+        return tuple(group for group, _ in self._behaviours)
+
+    @cached_property
+    def _behaviours(self) -> list[tuple[Group, int]]:
+        """Each behaviour with one of the finer groups that show it."""
+        columns = ["".join(c) for c in zip(*self._group_texts, strict=True)]
+        found: dict[Any, list[str]] = defaultdict(list)
+        for name in dict.fromkeys(self.clients + self.servers):
+            g, place = self.group_of[name], self.ends[name].place
+            kind = place if place in ("node", "outside") else ""
+            found[kind, self._group_texts[g], columns[g]].append(name)
+        return [(Group(self._describe(m), tuple(m)), self.group_of[m[0]]) for m in found.values()]
+
+    def _describe(self, members: Sequence[str]) -> str:
+        if len(members) == 1:
+            return members[0]
+        kinds = dict.fromkeys(self._kind(self.ends[m]) for m in members)
+        return "; ".join(list(kinds)[:3]) + (f"; {len(kinds) - 3} more kinds" if len(kinds) > 3 else "")
+
+    def _kind(self, end: End) -> str:
+        pod = end.peer.workload
+        if pod is None:
+            return end.name if end.place == "outside" else f"hostNetwork on {end.peer.host}"
+        keys = allpairs.label_keys(compiled(self.snapshot).all)
+        return " ".join([f"{pod.namespace}:", *(f"{k}={pod.labels[k]}" for k in keys if k in pod.labels)])
+
+    def __str__(self) -> str:
+        total = len(self.clients) * len(self.servers)
+        open_in = {g: row.count(".") for g, row in self._base_rows.items()}
+        opened = sum(open_in[self.group_of[c]] for c in self.clients)
+        opened += sum(self._base_rows[self.group_of[c]][i] != "." for c in self.clients for i in self._always(c))
+        title = f"port {self.port}/{self.protocol}" if self.protocol in DEFINED else self.protocol
+        head = f"Who may connect to whom, {title}: {opened} of {total} pairs (rows call, columns answer)"
+        if len(self.clients) <= 24 and len(self.servers) <= 24:
+            return "\n".join([head, *grid(self.clients, self.servers, self.rows())])
+        names = [f"{g.name} ({len(g.members)})" for g in self.groups]
+        head += f"\n{len(self.ends)} ends in {len(names)} groups that behave alike (how many ends in brackets)"
+        picks = [g for _, g in self._behaviours]
+        rows = ["".join(self._group_texts[g][h] for h in picks) for g in picks]
+        if len(names) <= 40:
+            return "\n".join([head, *grid(names, names, rows)])
+        lines = [f"  {n}: reaches {r.count('.')} groups" for n, r in zip(names[:40], rows, strict=False)]
+        return "\n".join([head, *lines, f"  … and {len(names) - 40} more"])
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Rows and names as plain data (JSON)."""
+        return {
+            "port": self.port,
+            "protocol": self.protocol,
+            "clients": list(self.clients),
+            "servers": list(self.servers),
+            "rows": list(self.rows()),
+        }
 
 
-def reachability(snapshot: Snapshot, port: int, protocol: str = "TCP") -> Reachability:
-    pods = [p for p in snapshot.pods.values() if not p.finished]
-    peers = [Peer.pod(p) for p in pods]
-    names = tuple(p.key for p in pods)
-    lines = tuple("".join(".X"[not verdict(snapshot, a, b, port, protocol)] for b in peers) for a in peers)
-    return Reachability(port, protocol, names, names, lines)
+def grid(clients: Sequence[str], servers: Sequence[str], rows: Sequence[str]) -> Iterator[str]:
+    """A matrix as lines of text; columns are numbered as the rows, or, where they differ, listed below."""
+    wide, digits = max(map(len, clients)), len(str(len(servers)))
+    yield " " * (wide + 6) + " ".join(f"{i:>{digits}}" for i in range(1, len(servers) + 1))
+    for i, (client, row) in enumerate(zip(clients, rows, strict=True), 1):
+        yield f"{i:>4} {client:<{wide}} " + " ".join(f"{sign:>{digits}}" for sign in row)
+    if tuple(clients) != tuple(servers):
+        yield from (f"column {i} {server}" for i, server in enumerate(servers, 1))
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Two states of the same pairs. ``leaks`` are newly allowed, ``blocks`` newly blocked; falsy if nothing changed."""
+
+    before: Reachability = field(repr=False)
+    after: Reachability = field(repr=False)
+
+    @cached_property
+    def clients(self) -> tuple[str, ...]:
+        """The rows: clients of both states."""
+        return tuple(c for c in self.before.clients if c in set(self.after.clients))
+
+    @cached_property
+    def servers(self) -> tuple[str, ...]:
+        """The columns: servers of both states."""
+        return tuple(s for s in self.before.servers if s in set(self.after.servers))
+
+    def rows(self) -> tuple[str, ...]:
+        """Rows of signs: ``.`` and ``X`` as before, ``+`` newly allowed, ``-`` newly blocked."""
+        pick = [(self.before._column[s], self.after._column[s]) for s in self.servers]
+        return tuple(
+            "".join(_sign(b[i], a[j]) for i, j in pick)
+            for b, a in ((self.before.row(c), self.after.row(c)) for c in self.clients)
+        )
+
+    def _pairs(self, sign: str) -> tuple[Pair, ...]:
+        return tuple(
+            (client, server)
+            for client, row in zip(self.clients, self.rows(), strict=True)
+            for server, cell in zip(self.servers, row, strict=True)
+            if cell == sign
+        )
+
+    @cached_property
+    def leaks(self) -> tuple[Pair, ...]:
+        """Pairs that are open now and were not."""
+        return self._pairs("+")
+
+    @cached_property
+    def blocks(self) -> tuple[Pair, ...]:
+        """Pairs that were open and are not now."""
+        return self._pairs("-")
+
+    def __bool__(self) -> bool:
+        return bool(self.leaks or self.blocks)
+
+    def __str__(self) -> str:
+        if not self:
+            return "no pair changed"
+        lines = [f"{len(self.leaks)} newly allowed, {len(self.blocks)} newly blocked"]
+        for sign, pairs in (("+", self.leaks), ("-", self.blocks)):
+            lines += [f"  {sign} {client} to {server}" for client, server in pairs[:20]]
+            lines += [f"  {sign} … and {len(pairs) - 20} more"] if len(pairs) > 20 else []
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _sign(before: str, after: str) -> str:
+    if (before == ".") == (after == "."):
+        return after
+    return "+" if after == "." else "-"
+
+
+# the computation
+
+
+def reachability(
+    snapshot: Snapshot,
+    port: int,
+    protocol: str = "TCP",
+    clients: Iterable[str] | None = None,
+    servers: Iterable[str] | None = None,
+    outside: Iterable[str] = (),
+) -> Reachability:
+    """Who reaches whom on one port (the servers' own) and protocol.
+
+    *clients* and *servers* name Pods (as for `policy.peer`), addresses or CIDR blocks outside; None means every Pod that
+    has not finished. *outside* adds blocks to both. A block is cut into pieces that no rule tells apart.
+    Raises ApiError NotFound for a Pod that is not there.
+    """
+    protocol = protocol.upper()
+    policies = compiled(snapshot).all
+    slots = allpairs.Slots(policies)
+    pods = [End(p.key, Peer.pod(p)) for p in snapshot.pods.values() if not p.finished]
+    around = [end for block in outside for end in slots.pieces(block)]
+
+    def ends(names: Iterable[str] | None) -> list[End]:
+        return (pods if names is None else [e for n in names for e in _named(snapshot, slots, n)]) + around
+
+    rows, columns = ends(clients), ends(servers)
+    everyone = {end.name: end for end in rows + columns}
+    group_of, leaders = allpairs.group(everyone.values(), policies, slots, port, protocol)
+    masks = allpairs.Masks(snapshot, leaders, slots, port, protocol)
+    group_rows, isolated = allpairs.paint(masks, policies, snapshot.settings.enforce_policy)
+    return Reachability(
+        port,
+        protocol,
+        tuple(end.name for end in rows),
+        tuple(end.name for end in columns),
+        snapshot,
+        everyone,
+        group_of,
+        group_rows,
+        isolated,
+    )
+
+
+def _named(snapshot: Snapshot, slots: allpairs.Slots, name: str) -> list[End]:
+    if parse_cidr(name):
+        return slots.pieces(name)
+    peer = policy.peer(snapshot, name)
+    return [End(peer.who.key if isinstance(peer.who, Pod) else name, peer)]
