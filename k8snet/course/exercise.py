@@ -85,7 +85,7 @@ def _find(task_id: str) -> tuple[Task, Scenario] | None:
     return (found, found.scenario(session.student, session.course)) if found else None
 
 
-def task(task_id: str) -> Sheet | str:
+def show(task_id: str) -> Sheet | str:
     """The task as drawn for this student."""
     found = _find(task_id)
     return Sheet(*found) if found else _unknown(task_id)
