@@ -20,6 +20,7 @@ OUTCOMES = {
     "name not found": "the name was not resolved, so no packet was sent",
     "no route": "no route to the destination",
     "reset": "the connection was cut",
+    "stopped": "the account ends here, as asked",
     "undefined": "Kubernetes does not define what happens here",
 }
 
@@ -112,12 +113,13 @@ class Trace:
 
     @property
     def deciding(self) -> Hop | None:
-        """The hop that settled the outcome: the last forward hop of a failed request, else the last hop that rewrote
-        or chose something, else the last hop of all."""
+        """The hop that settled the outcome: where the packet or its answer was lost, who said no, else the last rule
+        that a delivered packet followed."""
         if not self.hops:
             return None
         if not self.outcome:
-            return self.hops[-1]
+            lost = self.outcome.kind == "timed out" or not self.forward
+            return self.hops[-1] if lost else self.forward[-1]
         return next((h for h in reversed(self.forward) if h.rule is not None), self.hops[-1])
 
     def __str__(self) -> str:
