@@ -145,6 +145,10 @@ class Proxy:
             return ip in self.node_port_ips
         return self.localhost_node_ports if is_loopback(ip) else ip in self.own_addresses
 
+    def admits_itself(self, port: ProxiedPort) -> bool:
+        """Whether this node is in the source ranges of a Service port."""
+        return in_any(self.ip, port.source_ranges)
+
 
 def decide(
     snapshot: Snapshot,
@@ -238,7 +242,7 @@ def _entry(port: ProxiedPort, kind: str) -> Rules:
 
 def _admitted(proxy: Proxy, port: ProxiedPort, src: str) -> bool:
     """Whether source ranges let a sender in. A load balancer's own address counts as the node's, if that is in one."""
-    return in_any(src, port.source_ranges) or (src in port.load_balancer_ips and in_any(proxy.ip, port.source_ranges))
+    return in_any(src, port.source_ranges) or (proxy.admits_itself(port) and src in port.load_balancer_ips)
 
 
 def _outside_ranges(found: Decision, port: ProxiedPort) -> Decision:

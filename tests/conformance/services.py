@@ -7,7 +7,7 @@ from typing import Any
 
 from k8snet.controlplane.settings import ProxySettings, Settings
 from k8snet.controlplane.snapshot import Snapshot
-from k8snet.dataplane import proxy
+from k8snet.dataplane import iptables, proxy
 from k8snet.dataplane.packet import Packet
 from k8snet.dataplane.topology import chain_name
 from tests.conformance.runner import Adapter, Answer
@@ -59,4 +59,34 @@ def _flows(case: Case, _document: Case) -> Iterator[Answer]:
         yield Answer(f"health check {check['port']} at {check['node']}", expected, actual)
 
 
-ADAPTERS = {"service-flows": Adapter(_flows, frozenset({"proxy", "flows", "healthChecks"}))}
+FIRST = ("KUBE-NODEPORTS", "KUBE-SERVICES")
+
+
+def _lines(rules: list[iptables.Rule]) -> list[str]:
+    """The rules in the order of the cases: two chains first, then the others by name."""
+    ordered = sorted(rules, key=lambda r: (FIRST.index(r.chain) if r.chain in FIRST else len(FIRST), r.chain))
+    return [iptables.restored(r) for r in ordered]
+
+
+def _rules(case: Case, _document: Case) -> Iterator[Answer]:
+    if "node" in case:
+        written = iptables.tables(_snapshot(case), case["node"], case.get("family", "IPv4"))
+        for table in ("nat", "filter"):
+            yield Answer(f"table {table}", case[f"expected_{table}"], _lines(written[table]))
+    for named in case.get("chain_names", ()):
+        prefix = named["chain"].rpartition("-")[0]
+        actual = chain_name(prefix, named["servicePort"], named["protocol"], named.get("endpoint", ""))
+        yield Answer(f"chain of {named['servicePort']}", named["chain"], actual)
+    for written_as in case.get("probabilities", ()):
+        yield Answer(f"one of {written_as['n']}", written_as["text"], iptables.probability(written_as["n"]))
+
+
+ADAPTERS = {
+    "service-flows": Adapter(_flows, frozenset({"proxy", "flows", "healthChecks"})),
+    "iptables": Adapter(
+        _rules,
+        frozenset(
+            {"proxy", "node", "family", "expected_nat", "expected_filter", "chain_names", "probabilities"},
+        ),
+    ),
+}
