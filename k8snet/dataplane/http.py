@@ -8,7 +8,7 @@ common case; weights make several.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from k8snet.manifests.kinds import Ref
 
@@ -115,6 +115,16 @@ class HeaderChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Mirror:
+    """A Service that gets a copy of a percentage of the requests; its answers are dropped."""
+
+    service: str
+    port: int
+    percent: float
+    rule: Ref
+
+
+@dataclass(frozen=True, slots=True)
 class Share:
     """What a share of the requests gets: the Service behind ``rule`` with its ready ``endpoints`` (``ip, port``), or,
     where ``status`` is not 0, an answer of the proxy itself. ``request`` is what the backend sees after all filters.
@@ -130,6 +140,7 @@ class Share:
     response: tuple[HeaderChange, ...] = ()
     status: int = 0
     location: str = ""
+    mirrors: tuple[Mirror, ...] = ()
 
     @property
     def backend(self) -> str:
@@ -138,20 +149,11 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class Mirror:
-    """A Service that gets a copy of a percentage of the requests; its answers are dropped."""
-
-    service: str
-    port: int
-    percent: float
-    rule: Ref
-
-
-@dataclass(frozen=True, slots=True)
 class Certificate:
-    """What a TLS server shows: where it comes from, the names it is valid for, and whether clients trust its issuer."""
+    """What a TLS server shows: the Secret it is from (``namespace/name``; empty: the server's own), the names that it is
+    valid for, and whether clients trust its issuer."""
 
-    shown: str
+    secret: str
     names: tuple[str, ...] = ()
     trusted: bool = True
 
@@ -170,10 +172,8 @@ class Decision:
     why: str
     rule: Ref | None = None
     lost: tuple[str, ...] = ()
-    mirrors: tuple[Mirror, ...] = ()
     certificate: Certificate | None = None
     tls_failure: str = ""
-    detail: tuple[str, ...] = field(default=())
 
     @property
     def status(self) -> int:

@@ -328,7 +328,7 @@ def verbose(x: Exchange, target: Url) -> str:
             "* SSL connection using TLSv1.3",
             "* Server certificate:",
             f"*  subjectAltName: {', '.join(x.certificate.names) or '(none)'}",
-            f"*  from: {x.certificate.shown}",
+            f"*  from: {x.certificate.secret or chr(32)}",
             f"*  {x.verify or 'SSL certificate verify ok.'}",
         ]
     if x.response or x.error in ("empty", "reset", "not http"):
