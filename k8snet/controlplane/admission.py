@@ -6,10 +6,10 @@ serviceaccount, defaulttolerationseconds and namespace/lifecycle; cluster IPs an
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable
 from typing import Any
 
+from k8snet.controlplane.names import suffix
 from k8snet.controlplane.settings import Settings
 from k8snet.controlplane.store import Store
 from k8snet.manifests.errors import ApiError
@@ -18,16 +18,8 @@ from k8snet.manifests.kinds import Object
 # Deletion of these is refused.
 IMMORTAL_NAMESPACES = ("default", "kube-system", "kube-public")
 
-# The letters and digits of generated names (apimachinery pkg/util/rand): no vowels, so no words.
-SAFE_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
-
 DEFAULT_CLASS = "ingressclass.kubernetes.io/is-default-class"
 CLASS_ANNOTATION = "kubernetes.io/ingress.class"
-
-
-def suffix(rng: random.Random, length: int = 5) -> str:
-    """The random end of a generated name."""
-    return "".join(rng.choices(SAFE_ALPHABET, k=length))
 
 
 def admit(store: Store, settings: Settings, new: Object, old: Object | None) -> Object:

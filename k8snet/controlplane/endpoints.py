@@ -1,90 +1,322 @@
-"""Endpoints: which Pods stand behind a Service."""
+"""EndpointSlices: which Pods stand behind a Service, with which ports, conditions and hints.
+
+The EndpointSlice controller, from k8s.io/endpointslice (reconciler.go, utils.go, util/controller_utils.go) and
+pkg/controller/endpointslice. Service and Pods go in, slices come out; kube-proxy and DNS read nothing else of backends.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from k8snet.controlplane.admission import suffix
-from k8snet.controlplane.lifecycle import own
-from k8snet.controlplane.store import Key
-from k8snet.controlplane.workloads import reference
+from k8snet.controlplane import hints
+from k8snet.controlplane.names import suffix
+from k8snet.controlplane.owners import own, reference
+from k8snet.controlplane.snapshot import containers_of
+from k8snet.controlplane.store import Key, key_of
+from k8snet.manifests.addresses import family, normal
 from k8snet.manifests.kinds import Object
 
 if TYPE_CHECKING:
     from k8snet.controlplane.plane import ControlPlane
 
+MAX_ENDPOINTS = 100
+SERVICE_NAME = "kubernetes.io/service-name"
+MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
+CONTROLLER = "endpointslice-controller.k8s.io"
+HEADLESS = "service.kubernetes.io/headless"
+
+
+# which Pods count
+
+
+def selects(service: Object, pod: Object) -> bool:
+    """Whether a Service has a selector, all of whose labels the Pod (of the same namespace) carries."""
+    selector = service["spec"].get("selector")
+    return bool(selector) and selector.items() <= (pod["metadata"].get("labels") or {}).items()
+
+
+def counts(pod: Object, terminating_too: bool = True) -> bool:
+    """Whether a selected Pod is listed: it has an address, is not finished, and, unless *terminating_too*, stays."""
+    status = pod.get("status") or {}
+    if status.get("phase") in ("Succeeded", "Failed") or not addresses(pod):
+        return False
+    return terminating_too or not pod["metadata"].get("deletionTimestamp")
+
+
+def addresses(pod: Object) -> list[str]:
+    """The Pod's addresses of all families, in normal form."""
+    status = pod.get("status") or {}
+    ips = [p["ip"] for p in status.get("podIPs") or () if p.get("ip")] or [status.get("podIP")]
+    return [normal(ip) for ip in ips if ip]
+
+
+def is_ready(pod: Object) -> bool:
+    """Whether the Pod's Ready condition is True."""
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
+
+
+def sets_hostname(pod: Object, service: Object) -> bool:
+    """Whether the Pod has a name of its own below the Service: a hostname, and the Service's name as subdomain."""
+    spec = pod["spec"]
+    return bool(spec.get("hostname")) and spec.get("subdomain") == service["metadata"]["name"]
+
+
+# what is said of one Pod
+
+
+def target_port(pod: Object, port: Mapping[str, Any]) -> int | None:
+    """The number that a Service port has in this Pod: a numeric targetPort as it is, a name looked up among the ports
+    of its containers, then of its sidecars, with the same protocol. None if no container has that name."""
+    target, protocol = port.get("targetPort") or port["port"], port.get("protocol") or "TCP"
+    if isinstance(target, int):
+        return target
+    for container in containers_of(pod["spec"]):
+        for declared in container.get("ports") or ():
+            if declared.get("name") == target and (declared.get("protocol") or "TCP") == protocol:
+                return int(declared["containerPort"])
+    return None
+
+
+def _ports(service: Object, pod: Object) -> list[dict[str, Any]]:
+    """The slice ports for a Pod: the Service ports that have a number there."""
+    result = []
+    for port in service["spec"].get("ports") or ():
+        number = target_port(pod, port)
+        if number is not None:
+            found = {"name": port.get("name") or "", "port": number, "protocol": port.get("protocol") or "TCP"}
+            if port.get("appProtocol"):
+                found["appProtocol"] = port["appProtocol"]
+            result.append(found)
+    return result
+
+
+def _endpoint(service: Object, pod: Object, node: Object | None, family_name: str) -> dict[str, Any]:
+    meta, serving = pod["metadata"], is_ready(pod)
+    terminating = bool(meta.get("deletionTimestamp"))
+    publish = bool(service["spec"].get("publishNotReadyAddresses"))
+    endpoint: dict[str, Any] = {
+        "addresses": [ip for ip in addresses(pod) if family(ip) == family_name],
+        "conditions": {
+            "ready": publish or (serving and not terminating),
+            "serving": serving,
+            "terminating": terminating,
+        },
+        "targetRef": pod_reference(pod),
+    }
+    if pod["spec"].get("nodeName"):
+        endpoint["nodeName"] = pod["spec"]["nodeName"]
+    zone = hints.zone_of(node) if node else ""
+    if zone:
+        endpoint["zone"] = zone
+    if sets_hostname(pod, service):
+        endpoint["hostname"] = pod["spec"]["hostname"]
+    return endpoint
+
+
+def pod_reference(pod: Object) -> dict[str, str]:
+    """What an endpoint says about the Pod behind it."""
+    meta = pod["metadata"]
+    found = {"kind": "Pod", "namespace": meta.get("namespace") or "default", "name": meta["name"]}
+    return found | ({"uid": meta["uid"]} if meta.get("uid") else {})
+
+
+# the slices of one Service
+
+
+def families_of(service: Object) -> list[str]:
+    """The address families that a Service has slices for. A headless Service that states none has both."""
+    spec = service["spec"]
+    stated = [f for f in spec.get("ipFamilies") or () if f in ("IPv4", "IPv6")]
+    if stated:
+        return sorted(set(stated))
+    address = spec.get("clusterIP") or ""
+    return [family(address)] if address not in ("", "None") else ["IPv4", "IPv6"]
+
+
+def wants_slices(service: Object) -> bool:
+    """Whether the controller keeps slices for a Service: it selects Pods, is no ExternalName and is not being deleted."""
+    spec = service["spec"]
+    return bool(spec.get("selector")) and spec.get("type") != "ExternalName" and not _going(service)
+
+
+def _going(service: Object) -> bool:
+    return bool(service["metadata"].get("deletionTimestamp"))
+
+
+def slice_labels(service: Object) -> dict[str, str]:
+    """The Service's own labels, save reserved ones, and those that tie the slice to the Service."""
+    reserved = (SERVICE_NAME, MANAGED_BY, HEADLESS)
+    labels = {k: v for k, v in (service["metadata"].get("labels") or {}).items() if k not in reserved}
+    if service["spec"].get("clusterIP") in (None, "", "None"):
+        labels[HEADLESS] = ""
+    return labels | {SERVICE_NAME: service["metadata"]["name"], MANAGED_BY: CONTROLLER}
+
+
+def slices_for(
+    service: Object, pods: Iterable[Object], nodes: Mapping[str, Object], existing: Iterable[Object] = ()
+) -> list[Object]:
+    """The slices that the controller wants for a Service.
+
+    *pods* are those of its namespace, *nodes* all nodes by name, *existing* the Service's slices now: an endpoint stays
+    in its slice. New slices come without name. An empty list if the Service has none (`wants_slices`).
+    """
+    if not wants_slices(service):
+        return []
+    chosen = [p for p in pods if selects(service, p) and counts(p)]
+    result = []
+    for family_name in families_of(service):
+        old = [s for s in existing if s["addressType"] == family_name and _owned_by(s, service)]
+        slices = _slices_of_family(service, chosen, nodes, old, family_name)
+        result += hints.with_hints(service, slices, nodes)
+    return result
+
+
+def _owned_by(slice_: Object, service: Object) -> bool:
+    uid = service["metadata"].get("uid")
+    return any(o.get("uid") == uid and o["kind"] == "Service" for o in slice_["metadata"].get("ownerReferences") or ())
+
+
+def _slices_of_family(
+    service: Object, pods: list[Object], nodes: Mapping[str, Object], old: list[Object], family_name: str
+) -> list[Object]:
+    # Pods that resolve the Service's ports to different numbers go to different slices.
+    groups: dict[str, tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]] = {}
+    for pod in pods:
+        node = nodes.get(pod["spec"].get("nodeName") or "")
+        if node is None and not service["spec"].get("publishNotReadyAddresses"):
+            continue
+        ports = _ports(service, pod)
+        endpoint = _endpoint(service, pod, node, family_name)
+        if endpoint["addresses"]:
+            groups.setdefault(_port_key(ports), (ports, {}))[1][_identity(endpoint)] = endpoint
+    result: list[Object] = []
+    for key, (ports, wanted) in groups.items():
+        same_ports = [s for s in old if _port_key(s.get("ports") or ()) == key]
+        result += _filled(service, same_ports, ports, wanted, family_name)
+    # With nothing to say there is one empty slice.
+    result = result or [_new_slice(service, [], family_name)]
+    # A slice that is not wanted any more is rewritten rather than deleted where a new one is needed.
+    kept = {s["metadata"].get("name") for s in result}
+    spare = [s for s in old if s["metadata"]["name"] not in kept]
+    for position, slice_ in enumerate(result):
+        if spare and not slice_["metadata"].get("name"):
+            result[position] = {**slice_, "metadata": {**spare.pop(0)["metadata"], "labels": slice_labels(service)}}
+    return result
+
+
+def _filled(
+    service: Object, old: list[Object], ports: Any, wanted: dict[str, dict[str, Any]], family_name: str
+) -> list[Object]:
+    """Slices of one set of ports: endpoints stay where they are; the others fill changed slices (fullest first), then an
+    unchanged one that can hold all that are left, then new slices."""
+    left = dict(wanted)
+    changed: list[Object] = []
+    unchanged: list[Object] = []
+    for slice_ in old:
+        before = slice_.get("endpoints") or []
+        endpoints = [left.pop(k) for k in map(_identity, before) if k in left]
+        if endpoints:
+            new = {
+                **slice_,
+                "metadata": {**slice_["metadata"], "labels": slice_labels(service)},
+                "endpoints": endpoints,
+            }
+            same = new["metadata"] == slice_["metadata"] and endpoints == [_without_hints(e) for e in before]
+            (unchanged if same else changed).append(new)
+    changed.sort(key=lambda s: -len(s["endpoints"]))
+    names = sorted(left)
+    for slice_ in changed:
+        _move(names, left, slice_)
+    fitting = [s for s in unchanged if len(s["endpoints"]) + len(names) <= MAX_ENDPOINTS]
+    if names and fitting:
+        _move(names, left, max(fitting, key=lambda s: len(s["endpoints"])))
+    new_slices = []
+    while names:
+        new_slices.append(_new_slice(service, ports, family_name))
+        _move(names, left, new_slices[-1])
+    return [*changed, *unchanged, *new_slices]
+
+
+def _move(names: list[str], left: dict[str, dict[str, Any]], slice_: Object) -> None:
+    room = MAX_ENDPOINTS - len(slice_["endpoints"])
+    slice_["endpoints"] += [left[name] for name in names[:room]]
+    del names[:room]
+
+
+def _without_hints(endpoint: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in endpoint.items() if k != "hints"}
+
+
+def _new_slice(service: Object, ports: list[Any], family_name: str) -> Object:
+    meta = service["metadata"]
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "generateName": f"{meta['name']}-",
+            "namespace": meta.get("namespace") or "default",
+            "labels": slice_labels(service),
+            "ownerReferences": [reference(service)],
+        },
+        "addressType": family_name,
+        "endpoints": [],
+        "ports": ports,
+    }
+
+
+def _port_key(ports: Sequence[Mapping[str, Any]]) -> str:
+    return str(sorted(tuple(sorted(p.items())) for p in ports))
+
+
+def _identity(endpoint: Mapping[str, Any]) -> str:
+    """What makes an endpoint the same one: its Pod, its addresses and its hostname."""
+    target = endpoint.get("targetRef") or {}
+    return f"{target.get('name')} {','.join(endpoint['addresses'])} {endpoint.get('hostname', '')}"
+
+
+# the controller
+
 
 def publish(plane: ControlPlane) -> None:
-    """Slices."""
+    """Keep the slices of every Service in step with its Pods."""
     store = plane.store
+    delay = plane.settings.endpointslice_updates_batch_period
 
     def selecting(pod: Object) -> list[Key]:
-        labels = pod["metadata"].get("labels") or {}
-        return [
-            ("Service", s["metadata"]["namespace"], s["metadata"]["name"])
-            for s in store.all("Service", pod["metadata"]["namespace"])
-            if s["spec"].get("selector") and s["spec"]["selector"].items() <= labels.items()
-        ]
+        services = store.all("Service", pod["metadata"]["namespace"])
+        found = [key_of(s) for s in services if selects(s, pod)]
+        for key in found if delay else ():
+            plane.wake("endpointslice", key, delay)
+        return [] if delay else found
 
-    for key in plane.due("endpointslice", {"Service": own, "Pod": selecting}):
+    def tied(slice_: Object) -> list[Key]:
+        labels = slice_["metadata"].get("labels") or {}
+        managed = labels.get(MANAGED_BY) == CONTROLLER and labels.get(SERVICE_NAME)
+        return [("Service", slice_["metadata"]["namespace"], labels[SERVICE_NAME])] if managed else []
+
+    def every(node: Object) -> list[Key]:
+        return [key_of(s) for s in store.all("Service")]
+
+    watches = {"Service": own, "Pod": selecting, "EndpointSlice": tied, "Node": every}
+    due = plane.due("endpointslice", watches)
+    nodes = {n["metadata"]["name"]: n for n in store.all("Node")} if due else {}
+    for key in due:
         service = store.at(key)
-        if service is None or not service["spec"].get("selector") or service["spec"].get("type") == "ExternalName":
+        if service is None or _going(service):
             continue
-        old = store.by("owner", service["metadata"]["uid"])
-        pods = [
-            p
-            for p in store.all("Pod", key[1])
-            if service["spec"]["selector"].items() <= (p["metadata"].get("labels") or {}).items()
-            and (p.get("status") or {}).get("podIP")
-        ]
-        endpoints: list[Any] = []
-        for p in pods:
-            ending = bool(p["metadata"].get("deletionTimestamp"))
-            serving = any(c["type"] == "Ready" and c["status"] == "True" for c in p["status"].get("conditions", ()))
-            endpoints.append(
-                {
-                    "addresses": [p["status"]["podIP"]],
-                    "conditions": {"ready": serving and not ending, "serving": serving, "terminating": ending},
-                    "nodeName": p["spec"]["nodeName"],
-                    "targetRef": {
-                        "kind": "Pod",
-                        "namespace": key[1],
-                        "name": p["metadata"]["name"],
-                        "uid": p["metadata"]["uid"],
-                    },
-                }
-            )
-        first = pods[0] if pods else None
-        ports = []
-        for port in service["spec"].get("ports") or ():
-            target = port.get("targetPort") or port["port"]
-            if isinstance(target, str):
-                target = next(
-                    (
-                        c["containerPort"]
-                        for k in (first or {"spec": {"containers": []}})["spec"]["containers"]
-                        for c in k.get("ports") or ()
-                        if c.get("name") == target
-                    ),
-                    None,
-                )
-            if target:
-                ports.append({"name": port.get("name", ""), "port": target, "protocol": port.get("protocol", "TCP")})
-        store.put(
-            {
-                "apiVersion": "discovery.k8s.io/v1",
-                "kind": "EndpointSlice",
-                "metadata": {
-                    "name": old[0]["metadata"]["name"] if old else f"{key[2]}-{suffix(store.rng)}",
-                    "namespace": key[1],
-                    "ownerReferences": [reference(service)],
-                    "labels": {
-                        "kubernetes.io/service-name": key[2],
-                        "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
-                    },
-                },
-                "addressType": "IPv4",
-                "endpoints": endpoints,
-                "ports": ports,
-            }
-        )
+        existing = [o for o in store.by("owner", service["metadata"]["uid"]) if o["kind"] == "EndpointSlice"]
+        pods = sorted((p for p in store.all("Pod", key[1]) if selects(service, p)), key=key_of)
+        wanted = slices_for(service, pods, nodes, existing)
+        for event in hints.events(service, wanted, existing, nodes):
+            plane.events.record(service, *event, "endpoint-slice-controller")
+        names = set()
+        for slice_ in wanted:
+            meta = slice_["metadata"]
+            if not meta.get("name"):
+                slice_ = {**slice_, "metadata": {**meta, "name": meta["generateName"] + suffix(store.rng)}}
+            names.add(store.put(slice_)["metadata"]["name"])
+        for slice_ in existing:
+            if slice_["metadata"]["name"] not in names and tied(slice_):
+                store.remove(key_of(slice_))

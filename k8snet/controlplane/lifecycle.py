@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from k8snet.controlplane.store import Key, Store, key_of
+from k8snet.controlplane.store import Store, key_of
 from k8snet.manifests.kinds import KINDS, Object
 
 if TYPE_CHECKING:
@@ -72,22 +72,3 @@ def end_namespaces(plane: ControlPlane) -> None:
                     delete(plane.store, obj)
         if not left:
             plane.store.remove(key_of(namespace))
-
-
-def own(obj: Object) -> list[Key]:
-    """The work queue entry of an object itself."""
-    return [key_of(obj)]
-
-
-def owner(kind: str):  # type: ignore[no-untyped-def]
-    """Finds the controller of *kind* that an object belongs to."""
-
-    def find(obj: Object) -> list[Key]:
-        namespace = obj["metadata"].get("namespace", "")
-        return [
-            (kind, namespace, o["name"])
-            for o in obj["metadata"].get("ownerReferences") or ()
-            if o.get("controller") and o["kind"] == kind
-        ]
-
-    return find

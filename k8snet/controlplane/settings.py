@@ -113,6 +113,7 @@ class Settings:
     proxy: ProxySettings = ProxySettings()
     enforce_policy: bool = True
     load_balancer: bool = True
+    endpointslice_updates_batch_period: float = 0.0
     cloud_firewall: bool = False
     ingress_controllers: tuple[str, ...] = ()
     gateway_controllers: tuple[str, ...] = ()

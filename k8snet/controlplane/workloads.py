@@ -6,10 +6,11 @@ import json
 import random
 from typing import TYPE_CHECKING
 
-from k8snet.controlplane.admission import SAFE_ALPHABET, admit, suffix
-from k8snet.controlplane.lifecycle import delete, own, owner
+from k8snet.controlplane.admission import admit
+from k8snet.controlplane.lifecycle import delete
+from k8snet.controlplane.names import SAFE_ALPHABET, suffix
+from k8snet.controlplane.owners import own, owner, reference
 from k8snet.manifests import defaults
-from k8snet.manifests.kinds import Object
 
 if TYPE_CHECKING:
     from k8snet.controlplane.plane import ControlPlane
@@ -52,19 +53,6 @@ def deployments(plane: ControlPlane) -> None:
         for other in store.by("owner", deployment["metadata"]["uid"]):
             if other["metadata"]["name"] != name and other["spec"]["replicas"]:
                 store.put({**other, "spec": {**other["spec"], "replicas": 0}})
-
-
-def reference(obj: Object) -> Object:
-    """Owner reference."""
-    meta = obj["metadata"]
-    return {
-        "apiVersion": obj["apiVersion"],
-        "kind": obj["kind"],
-        "name": meta["name"],
-        "uid": meta["uid"],
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
 
 
 def replica_sets(plane: ControlPlane) -> None:
