@@ -1,26 +1,212 @@
-"""JSON into Kubernetes types (thin)."""
+"""JSON into Kubernetes types, as strictly as the API server does it for kubectl.
+
+The real thing: the apiserver's create handler and sigs.k8s.io/json (a copy of Go's encoding/json with strict errors).
+Fields are read in the order in which kubectl sends them (sorted). The first wrong type hides all unknown fields. A type
+with a decoder of its own (number-or-name, quantity, time) ends the reading where it fails, so it hides earlier errors.
+Custom resources (Gateway API) have no Go types: their wrong types are found by validation.
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
+import re
+from dataclasses import dataclass, field
 from typing import Any
 
-from k8snet.manifests.kinds import Object
+from k8snet.manifests.errors import ApiError
+from k8snet.manifests.kinds import KINDS, Object
+from k8snet.manifests.schema import CUSTOM_RESOURCES, Type, structs
+
+QUANTITY = re.compile(r"^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$")
+_INTEGERS = {"int32": 2**31, "int64": 2**63}
+_PYTHON = {"string": str, "bool": bool, "struct": dict, "map": dict, "list": list}
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """A value of the wrong type: where (with indexes), what was found, the type wanted and the server's sentence."""
+
+    path: str
+    found: str
+    wanted: Type
+    text: str
+    ends_reading: bool = False
 
 
 def strict(obj: Object) -> Object:
-    """The object as the server stores it, nulls dropped. Raises ApiError 400."""
-    found: Object = _without_null(obj)
-    return found
+    """The object as the server keeps it: a new dict without nulls and without zero values that count as left out, with
+    the (empty) structs that are always there.
+
+    Raises ApiError 400 for unknown fields (all of them) or for the first value of a wrong type.
+    """
+    decoded, unknown = _read(obj)
+    if unknown:
+        raise _bad_request(obj, "strict decoding error: " + ", ".join(f'unknown field "{path}"' for path in unknown))
+    return decoded
+
+
+def lenient(obj: Object) -> tuple[Object, list[str]]:
+    """With ``--validate=warn``: the object without its unknown fields, and the warnings for them.
+
+    Raises ApiError 400 for a wrong type.
+    """
+    decoded, unknown = _read(obj)
+    return decoded, [f'unknown field "{path}"' for path in unknown]
+
+
+def mismatches(obj: Object, struct: str = "") -> list[Mismatch]:
+    """All values of a wrong type, in the order in which they are read, looking at the fields of *struct* only (default:
+    those of the object's kind)."""
+    reading = _Reading()
+    reading.struct(
+        struct or obj["kind"], {k: v for k, v in obj.items() if k in structs()[struct or obj["kind"]]}, "", ""
+    )
+    return reading.wrong
+
+
+def unknown_fields(obj: Object) -> list[str]:
+    """The paths of fields that the object's kind does not have."""
+    reading = _Reading()
+    reading.struct(obj["kind"], _body(obj), "", "")
+    return reading.unknown
 
 
 def warnings(obj: Object) -> list[str]:
-    """Warnings that the server gives with a good answer."""
-    return []
+    """What the server says about an object that it takes (pkg/api/service/warnings.go, pkg/api/pod/warnings.go)."""
+    spec = obj.get("spec") or {}
+    found = []
+    if obj.get("kind") == "Service":
+        if spec.get("externalName") and spec.get("type") != "ExternalName":
+            found.append('spec.externalName is ignored when spec.type is not "ExternalName"')
+        if spec.get("clusterIP") == "None" and spec.get("sessionAffinity") not in (None, "None"):
+            found.append("spec.SessionAffinity is ignored for headless services")
+    return found
 
 
-def _without_null(value: Any) -> Any:
+def _read(obj: Object) -> tuple[Object, list[str]]:
+    kind = obj.get("kind", "")
+    if kind not in structs():
+        return dict(obj), []
+    reading = _Reading()
+    decoded = reading.struct(kind, _body(obj), "", "")
+    if reading.wrong and kind not in CUSTOM_RESOURCES:
+        first = next((w for w in reading.wrong if w.ends_reading), reading.wrong[0])
+        raise _bad_request(obj, first.text)
+    return {"apiVersion": obj["apiVersion"], "kind": kind, **decoded}, reading.unknown
+
+
+def _body(obj: Object) -> Object:
+    return {k: v for k, v in obj.items() if k not in ("apiVersion", "kind")}
+
+
+def _bad_request(obj: Object, reason: str) -> ApiError:
+    kind, version = obj["kind"], KINDS[obj["kind"]].version
+    return ApiError(400, "BadRequest", f'{kind} in version "{version}" cannot be handled as a {kind}: {reason}')
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One pass over an object. Go's path (``spec.ports.port``) has no indexes, the strict path (``spec.ports[0].x``) has."""
+
+    unknown: list[str] = field(default_factory=list)
+    wrong: list[Mismatch] = field(default_factory=list)
+
+    def struct(self, struct: str, obj: Object, go: str, path: str) -> Object:
+        fields = structs()[struct]
+        result = {}
+        for name in sorted(obj):
+            wanted, value = fields.get(name), obj[name]
+            inner = f"{path}.{name}" if path else name
+            if wanted is None:
+                self.unknown.append(inner)
+            elif value is not None:
+                value = self.value(wanted, value, struct, f"{go}.{name}", inner)
+                if value or wanted.keep_zero or wanted.base == "any":
+                    result[name] = value
+        for name, wanted in fields.items():
+            if wanted.always and name not in result:
+                result[name] = self.zero(wanted)
+        return result
+
+    def value(self, wanted: Type, value: Any, struct: str, go: str, path: str) -> Any:
+        base = wanted.base
+        if base == "any":
+            return value
+        if base in _PYTHON and not isinstance(value, _PYTHON[base]):
+            return self.mismatch(wanted, value, struct, go, path)
+        if base == "struct":
+            return self.struct(wanted.struct, value, go, path)
+        if wanted.item is not None:
+            item = wanted.item
+            if base == "map":
+                return {
+                    k: self.zero(item) if v is None else self.value(item, v, struct, go, f"{path}.{k}")
+                    for k, v in sorted(value.items())
+                }
+            return [
+                self.zero(item) if v is None else self.value(item, v, struct, go, f"{path}[{i}]")
+                for i, v in enumerate(value)
+            ]
+        if base in _INTEGERS:
+            in_range = type(value) is int and -_INTEGERS[base] <= value < _INTEGERS[base]
+            return value if in_range else self.mismatch(wanted, value, struct, go, path)
+        return self.special(wanted, value, struct, go, path)
+
+    def special(self, wanted: Type, value: Any, struct: str, go: str, path: str) -> Any:
+        """Types that read themselves."""
+        text = value if isinstance(value, str) else None
+        if wanted.base == "intstr":
+            if text is None and not (type(value) is int and abs(value) < 2**31):
+                self.mismatch(wanted, value, struct, go, path, ends_reading=True)
+        elif wanted.base == "quantity":
+            number = go_number(value) if isinstance(value, int | float) and not isinstance(value, bool) else text
+            if number is None or not QUANTITY.match(number.strip()):
+                reason = f"quantities must match the regular expression '{QUANTITY.pattern}'"
+                self.wrong.append(Mismatch(path, _what(value), wanted, reason, ends_reading=True))
+            else:
+                return number.strip()
+        elif wanted.base == "time":
+            if text is None:
+                self.mismatch(Type("string", "string"), value, struct, go, path, ends_reading=True)
+            elif not _TIME.fullmatch(text):
+                reason = f'parsing time "{text}" as "2006-01-02T15:04:05Z07:00": cannot parse "{text}" as "2006"'
+                self.wrong.append(Mismatch(path, "string", wanted, reason, ends_reading=True))
+        elif wanted.base == "bytes":
+            if text is None:
+                self.mismatch(wanted, value, struct, go, path)
+            else:
+                try:
+                    base64.b64decode(text.replace("\n", "").replace("\r", ""), validate=True)
+                except (binascii.Error, ValueError):
+                    at = next((i for i, c in enumerate(text) if not re.match(r"[A-Za-z0-9+/\r\n]", c)), len(text))
+                    self.wrong.append(Mismatch(path, "string", wanted, f"illegal base64 data at input byte {at}"))
+        return value
+
+    def mismatch(self, wanted: Type, value: Any, struct: str, go: str, path: str, ends_reading: bool = False) -> Any:
+        what = _what(value)
+        if what == "number" and wanted.base in ("int32", "int64", "intstr"):
+            what = f"number {go_number(value)}"
+        where = f"{struct.partition('.')[0]}.{go.lstrip('.')}"
+        text = f"json: cannot unmarshal {what} into Go struct field {where} of type {wanted.name}"
+        self.wrong.append(Mismatch(path, what, wanted, text, ends_reading))
+        return value
+
+    def zero(self, wanted: Type) -> Any:
+        if wanted.base == "struct":
+            return self.struct(wanted.struct, {}, "", "")
+        return {"list": [], "map": {}, "string": "", "bool": False, "any": None, "quantity": "0"}.get(wanted.base, 0)
+
+
+def _what(value: Any) -> str:
+    if isinstance(value, bool):
+        return "bool"
     if isinstance(value, dict):
-        return {k: _without_null(v) for k, v in value.items() if v is not None}
-    if isinstance(value, list):
-        return [_without_null(v) for v in value]
-    return value
+        return "object"
+    return {str: "string", list: "array"}.get(type(value), "number")
+
+
+def go_number(value: float) -> str:
+    """A number as Go's encoding/json writes it: ``80.5``, ``1e+21``, ``1e-7``."""
+    return re.sub(r"e-0(\d)$", r"e-\1", repr(value))

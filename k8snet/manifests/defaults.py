@@ -1,27 +1,219 @@
-"""What the API server fills in (thin)."""
+"""What the API server fills in before it looks whether an object makes sense.
+
+Facts: pkg/apis/{core,apps,networking,discovery}/v1/defaults.go, the create strategies of Namespace and Secret, and the
+``default:`` lines of the Gateway API's CRDs. Cluster IPs, families and node ports are given out later, by the
+allocator. The object is walked along the field table: what stands here under a struct's name is done to every such struct.
+"""
 
 from __future__ import annotations
 
-from copy import deepcopy
+import base64
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from k8snet.manifests.kinds import KINDS, Object
+from k8snet.manifests.schema import Type, structs
+
+# struct: fields that get a value where they are absent
+VALUES: Mapping[str, Mapping[str, Any]] = {
+    "ServiceSpec": {"sessionAffinity": "None", "type": "ClusterIP"},
+    "ServicePort": {"protocol": "TCP"},
+    "NamespaceStatus": {"phase": "Active"},
+    "PodSpec": {
+        "dnsPolicy": "ClusterFirst",
+        "restartPolicy": "Always",
+        "securityContext": {},
+        "terminationGracePeriodSeconds": 30,
+        "schedulerName": "default-scheduler",
+    },
+    "Container": {"terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"},
+    "EphemeralContainer": {"terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"},
+    "ContainerPort": {"protocol": "TCP"},
+    "Probe": {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3},
+    "HTTPGetAction": {"path": "/", "scheme": "HTTP"},
+    "GRPCAction": {"service": ""},
+    "ObjectFieldSelector": {"apiVersion": "v1"},
+    "ResourceFieldSelector": {"divisor": "0"},
+    "HostPathVolumeSource": {"type": ""},
+    "SecretVolumeSource": {"defaultMode": 0o644},
+    "ConfigMapVolumeSource": {"defaultMode": 0o644},
+    "DownwardAPIVolumeSource": {"defaultMode": 0o644},
+    "ProjectedVolumeSource": {"defaultMode": 0o644},
+    "Secret": {"type": "Opaque"},
+    "EndpointPort": {"name": "", "protocol": "TCP"},
+    "EndpointPort.core": {"protocol": "TCP"},
+    "NetworkPolicyPort": {"protocol": "TCP"},
+    "IngressClassParametersReference": {"scope": "Cluster"},
+    "DeploymentSpec": {"replicas": 1, "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600},
+    "DeploymentStrategy": {"type": "RollingUpdate"},
+    "RollingUpdateDeployment": {"maxUnavailable": "25%", "maxSurge": "25%"},
+    "ReplicaSetSpec": {"replicas": 1},
+    "StatefulSetSpec": {
+        "replicas": 1,
+        "revisionHistoryLimit": 10,
+        "podManagementPolicy": "OrderedReady",
+        "persistentVolumeClaimRetentionPolicy": {},
+    },
+    "StatefulSetPersistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
+    "StatefulSetUpdateStrategy": {"type": "RollingUpdate"},
+    "RollingUpdateStatefulSetStrategy": {"partition": 0},
+    "DaemonSetSpec": {"revisionHistoryLimit": 10},
+    "DaemonSetUpdateStrategy": {"type": "RollingUpdate"},
+    "RollingUpdateDaemonSet": {"maxUnavailable": 1, "maxSurge": 0},
+    "Listener": {"allowedRoutes": {}},
+    "AllowedRoutes": {"namespaces": {}},
+    "RouteNamespaces": {"from": "Same"},
+    "RouteGroupKind": {"group": "gateway.networking.k8s.io"},
+    "ListenerTLSConfig": {"mode": "Terminate"},
+    "SecretObjectReference": {"group": "", "kind": "Secret"},
+    "ParentReference": {"group": "gateway.networking.k8s.io", "kind": "Gateway"},
+    "HTTPRouteSpec": {"rules": [{}]},
+    "HTTPRouteRule": {"matches": [{}]},
+    "HTTPRouteMatch": {"path": {}},
+    "HTTPPathMatch": {"type": "PathPrefix", "value": "/"},
+    "HTTPHeaderMatch": {"type": "Exact"},
+    "HTTPQueryParamMatch": {"type": "Exact"},
+    "HTTPBackendRef": {"group": "", "kind": "Service", "weight": 1},
+    "BackendObjectReference": {"group": "", "kind": "Service"},
+    "HTTPRequestRedirectFilter": {"statusCode": 302},
+}
 
 
-def fill(obj: Object, families: tuple[str, ...] = ("IPv4",)) -> Object:
-    """A new object with the server's defaults, without allocation."""
-    obj = deepcopy(obj)
-    kind = KINDS.get(obj.get("kind", ""))
-    if kind is None or kind.namespaced:
-        obj.setdefault("metadata", {}).setdefault("namespace", "default")
-    spec = obj.setdefault("spec", {}) if obj.get("kind") in ("Service", "NetworkPolicy") else obj.get("spec") or {}
-    if obj.get("kind") == "Service":
-        spec.setdefault("type", "ClusterIP")
-        spec.setdefault("sessionAffinity", "None")
-        for port in spec.get("ports", ()):
-            port.setdefault("protocol", "TCP")
-            port.setdefault("targetPort", port.get("port"))
-        obj.setdefault("status", {"loadBalancer": {}})
-    if obj.get("kind") == "NetworkPolicy":
-        spec.setdefault("podSelector", {})
-        spec.setdefault("policyTypes", ["Ingress", *(["Egress"] if spec.get("egress") else [])])
-    return obj
+def fill(obj: Object) -> Object:
+    """A new object with the server's defaults. It takes what `decode.strict` gives; kinds without a table stay as they are."""
+    kind = obj.get("kind", "")
+    known = KINDS.get(kind)
+    metadata = {k: v for k, v in (obj.get("metadata") or {}).items() if k != "namespace"}
+    if known is None or known.namespaced:
+        metadata["namespace"] = (obj.get("metadata") or {}).get("namespace") or "default"
+    result = {**obj, "metadata": metadata}
+    return _struct(kind, result) if kind in structs() else result
+
+
+def _struct(struct: str, value: Object) -> Object:
+    result = dict(value)
+    for name, default in VALUES.get(struct, {}).items():
+        result.setdefault(name, default)
+    if struct in RULES:
+        RULES[struct](result)
+    for name, field in structs()[struct].items():
+        if field.base == "struct" and name not in result and field.always:
+            result[name] = {}
+        if name in result:
+            result[name] = _value(field, result[name])
+    return result
+
+
+def _value(field: Type, value: Any) -> Any:
+    if field.base == "struct" and isinstance(value, dict):
+        return _struct(field.struct, value)
+    if field.base == "list" and field.item is not None and isinstance(value, list):
+        return [_value(field.item, v) for v in value]
+    return value
+
+
+# Rules that look at more than one field; each changes the (shallow) copy that it is given.
+
+
+def _service(spec: Object) -> None:
+    kind = spec["type"]
+    if spec["sessionAffinity"] == "None":
+        spec.pop("sessionAffinityConfig", None)
+    if spec["sessionAffinity"] == "ClientIP":
+        timeout = ((spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}).get("timeoutSeconds", 10800)
+        spec["sessionAffinityConfig"] = {"clientIP": {"timeoutSeconds": timeout}}
+    if kind in ("ClusterIP", "NodePort", "LoadBalancer"):
+        spec.setdefault("internalTrafficPolicy", "Cluster")
+    if kind in ("NodePort", "LoadBalancer") or (kind == "ClusterIP" and spec.get("externalIPs")):
+        spec.setdefault("externalTrafficPolicy", "Cluster")
+    if kind == "LoadBalancer":
+        spec.setdefault("allocateLoadBalancerNodePorts", True)
+
+
+def _service_port(port: Object) -> None:
+    if port.get("targetPort") in (None, 0, ""):
+        port["targetPort"] = port.get("port", 0)
+
+
+def _load_balancer_ingress(ingress: Object) -> None:
+    if ingress.get("ip"):
+        ingress.setdefault("ipMode", "VIP")
+
+
+def _network_policy(spec: Object) -> None:
+    if not spec.get("policyTypes"):
+        spec["policyTypes"] = ["Ingress", "Egress"] if spec.get("egress") else ["Ingress"]
+
+
+def _namespace(namespace: Object) -> None:
+    metadata = namespace["metadata"]
+    if metadata.get("name"):
+        labels = {**(metadata.get("labels") or {}), "kubernetes.io/metadata.name": metadata["name"]}
+        namespace["metadata"] = {**metadata, "labels": labels}
+    finalizers = (namespace.get("spec") or {}).get("finalizers") or []
+    if "kubernetes" not in finalizers:
+        namespace["spec"] = {"finalizers": [*finalizers, "kubernetes"]}
+
+
+def _secret(secret: Object) -> None:
+    if texts := secret.pop("stringData", None):
+        encoded = {k: base64.b64encode(v.encode()).decode() for k, v in texts.items()}
+        secret["data"] = {**(secret.get("data") or {}), **encoded}
+
+
+def _pod(pod: Object) -> None:
+    """What is filled in for a Pod, and not yet in the template of a Deployment."""
+    spec = {"enableServiceLinks": True, **pod.get("spec", {})}
+    for group in ("containers", "initContainers"):
+        if group in spec:
+            spec[group] = [_pod_container(c, bool(spec.get("hostNetwork"))) for c in spec[group]]
+    pod["spec"] = spec
+
+
+def _pod_container(container: Object, host_network: bool) -> Object:
+    result, resources = dict(container), container.get("resources") or {}
+    if limits := resources.get("limits"):
+        result["resources"] = {**resources, "requests": {**limits, **resources.get("requests", {})}}
+    if host_network and container.get("ports"):
+        result["ports"] = [{"hostPort": p.get("containerPort", 0), **p} for p in container["ports"]]
+    return result
+
+
+def _pod_spec(spec: Object) -> None:
+    if account := spec.get("serviceAccountName") or spec.get("serviceAccount"):
+        spec["serviceAccountName"] = spec["serviceAccount"] = account
+
+
+def _container(container: Object) -> None:
+    name, _, digest = container.get("image", "").partition("@")
+    tag = name.rpartition("/")[2].partition(":")[2]
+    latest = tag in ("", "latest") and not digest
+    container.setdefault("imagePullPolicy", "Always" if latest else "IfNotPresent")
+
+
+def _volume(volume: Object) -> None:
+    if set(volume) <= {"name"}:
+        volume["emptyDir"] = {}
+
+
+def _rolling_update(strategy: Object) -> None:
+    if strategy["type"] == "RollingUpdate":
+        strategy.setdefault("rollingUpdate", {})
+
+
+RULES: Mapping[str, Callable[[Object], None]] = {
+    "ServiceSpec": _service,
+    "ServicePort": _service_port,
+    "LoadBalancerIngress": _load_balancer_ingress,
+    "NetworkPolicySpec": _network_policy,
+    "Namespace": _namespace,
+    "Secret": _secret,
+    "Pod": _pod,
+    "PodSpec": _pod_spec,
+    "Container": _container,
+    "EphemeralContainer": _container,
+    "Volume": _volume,
+    "DeploymentStrategy": _rolling_update,
+    "StatefulSetUpdateStrategy": _rolling_update,
+    "DaemonSetUpdateStrategy": _rolling_update,
+}

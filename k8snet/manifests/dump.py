@@ -17,5 +17,7 @@ def to_json(obj: Any) -> str:
 def to_yaml(obj: Any) -> str:
     """``kubectl get -o yaml``: keys sorted, lists not indented below their key."""
     return str(
-        yaml.dump(obj, Dumper=yaml.SafeDumper, sort_keys=True, default_flow_style=False, width=math.inf, allow_unicode=True)
+        yaml.dump(
+            obj, Dumper=yaml.SafeDumper, sort_keys=True, default_flow_style=False, width=math.inf, allow_unicode=True
+        )
     )

@@ -31,7 +31,9 @@ def read(text: str, source: str = "STDIN") -> list[Document]:
         try:
             value = yaml.load(part, yaml.CSafeLoader)
         except yaml.YAMLError as error:
-            documents.append(Document(len(documents), line, None, KubectlError(f"error: error parsing {source}: {error}")))
+            documents.append(
+                Document(len(documents), line, None, KubectlError(f"error: error parsing {source}: {error}"))
+            )
             break
         if value is not None:
             documents.append(Document(len(documents), line, value))

@@ -1,0 +1,59 @@
+"""The field table of every kind (``schema.yaml``), compiled: which fields a struct has and of which Go type they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import yaml
+
+CUSTOM_RESOURCES = frozenset(("GatewayClass", "Gateway", "HTTPRoute", "ReferenceGrant"))
+
+_PRINTED = {"ResourceList": "v1.ResourceList", "UID": "types.UID", "bytes": "[]uint8", "intstr": "int32"}
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """A Go type. ``base``: struct, list, map, or a scalar word of ``schema.yaml``; ``name`` as errors print it;
+    ``item``: the type of elements or map values; ``keep_zero``: a zero value that was written is kept;
+    ``always``: printed whatever it holds."""
+
+    base: str
+    name: str
+    struct: str = ""
+    item: Type | None = None
+    keep_zero: bool = False
+    always: bool = False
+
+
+@cache
+def structs() -> Mapping[str, Mapping[str, Type]]:
+    """The fields of every struct, by its Go name (a kind's own struct has the name of the kind)."""
+    text = resources.files(__package__).joinpath("schema.yaml").read_text(encoding="utf-8")
+    table: dict[str, Any] = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    strings = frozenset(table.pop("strings").split())
+    return {
+        struct: {field: _compile(word, table, strings) for field, word in fields.items()}
+        for struct, fields in table.items()
+    }
+
+
+def _compile(word: str, table: Mapping[str, Any], strings: frozenset[str]) -> Type:
+    pointer, bare = word.startswith("*"), word.strip("*!")
+    always = word.endswith("!")
+    keep = pointer or always
+    if bare == "ResourceList":
+        return Type("map", "v1.ResourceList", item=Type("quantity", "resource.Quantity"), keep_zero=keep)
+    if found := re.fullmatch(r"(\[\]|map\[\]?)(.*?)\]?", bare):
+        item = _compile(found[2], table, strings)
+        kind, prefix = ("list", "[]") if found[1] == "[]" else ("map", "map[string]")
+        return Type(kind, prefix + item.name, item=item, keep_zero=keep, always=always)
+    if bare in table:
+        return Type("struct", "v1." + bare.partition(".")[0], bare, keep_zero=True, always=not pointer)
+    if bare in strings:
+        return Type("string", _PRINTED.get(bare, "v1." + bare), keep_zero=keep)
+    return Type(bare, _PRINTED.get(bare, bare), keep_zero=keep)
