@@ -17,7 +17,8 @@ class ProxySettings:
 
     ``cluster_cidr`` (comma-separated by family) tells a Pod's source address from any other; empty: no such detection.
     ``node_port_addresses``: CIDRs whose node addresses take NodePorts, ``("primary",)`` the node's first InternalIP of
-    each family, empty the mode's default. The last three only change how iptables rules are written.
+    each family, empty the mode's default. ``clean_udp`` off: stale UDP connections are not deleted, as in some older
+    versions. The last three only change how iptables rules are written.
     """
 
     mode: str = "iptables"
@@ -25,6 +26,7 @@ class ProxySettings:
     masquerade_all: bool = False
     node_port_addresses: tuple[str, ...] = ()
     localhost_node_ports: bool = True
+    clean_udp: bool = True
     nfacct: bool = False
     random_fully: bool = True
     conntrack_tcp_liberal: bool = False

@@ -169,6 +169,11 @@ def decide(
     return replace(decision, chains=()) if proxy.nftables else decision
 
 
+def addressed(snapshot: Snapshot, node_name: str, packet: Packet) -> ProxiedPort | None:
+    """The Service port, if any, that a packet's destination is of, as seen on a node."""
+    return _destination(Proxy(snapshot, node_name, family(packet.dst)), packet)[0]
+
+
 def _decide(proxy: Proxy, packet: Packet, in_output: bool, affinity: Affinity, now: float) -> Decision:
     port, kind = _destination(proxy, packet)
     if port is None:
