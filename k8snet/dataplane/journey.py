@@ -51,12 +51,20 @@ def connect(
     target = normal(target)
     journey = _Journey(moment, client)
     source = journey.source_for(target)
-    if protocol == "ICMP":
-        port = sport = 0
-    elif sport is None:
-        sport = moment.rng.randint(32768, 60999)
-    packet = Packet(source, sport, target, port, protocol, size)
+    packet = Packet(source, sport or 0, target, 0 if protocol == "ICMP" else port, protocol, size)
+    if sport is None:
+        packet = packet.with_source(source, _free_port(moment, packet))
     return _told(journey, packet, stop_at)
+
+
+def _free_port(moment: Moment, packet: Packet) -> int:
+    """A port of the client (of a ping: its identifier) that names no connection under way."""
+    for _ in range(1000):
+        port = moment.rng.randint(32768, 60999)
+        flow = packet.with_source(packet.src, port).flow
+        if not any(flow in table for table in moment.conntrack.values()):
+            break
+    return port
 
 
 def again(moment: Moment, trace: Trace, stop_at: int | str | None = None) -> Trace:
@@ -67,7 +75,16 @@ def again(moment: Moment, trace: Trace, stop_at: int | str | None = None) -> Tra
     """
     if "packet" not in trace.annotations:
         raise ValueError("this trace opened no connection")
-    return _told(_Journey(moment, trace.annotations["client"], reopened=True), trace.annotations["packet"], stop_at)
+    later = _told(_Journey(moment, trace.annotations["client"], reopened=True), trace.annotations["packet"], stop_at)
+    if (
+        later
+        and trace
+        and later.outcome.server != trace.outcome.server
+        and trace.annotations["packet"].protocol == "TCP"
+    ):
+        message = f"{later.outcome.server} has the address now and knows nothing of this connection: RST"
+        return replace(later, outcome=replace(later.outcome, kind="reset", message=message))
+    return later
 
 
 def connections(
@@ -125,7 +142,7 @@ class _Journey:
             self.node = self.pod.node
         elif client.kind == "node":
             self.node = client.name
-            if self.node not in self.snapshot.nodes:
+            if self.node not in self.wiring.nodes:
                 raise ApiError(404, "NotFound", f'nodes "{client.name}" not found')
 
     @property
@@ -160,7 +177,7 @@ class _Journey:
         if self.pod is not None and not self.pod.host_network:
             inside = in_cidr(target, "127.0.0.0/8") or target in self.pod.ips
             return target if inside else self.pod.ip_of(family(target))
-        netns = self.wiring.node(self.node) if self.node in self.snapshot.nodes else None
+        netns = self.wiring.node(self.node) if self.node in self.wiring.nodes else None
         if netns is None:
             return ""
         if netns.owns(target):
@@ -170,7 +187,7 @@ class _Journey:
 
     def run(self, packet: Packet) -> Outcome:
         """Send the first packet."""
-        if self.pod is not None and (not self.pod.ips or not self.node):
+        if self.pod is not None and (not self.pod.ips):
             why = f"Pod {self.pod.key} has no address yet: it is not scheduled, or its network is not set up."
             self.hop(self.at(self.pod, "eth0"), "wiring", "no route", why, None)
             return Outcome("no route", "the Pod has no address yet")
@@ -218,7 +235,7 @@ class _Journey:
 
     def at_connect(self, node: str, packet: Packet, pod: Pod | None) -> tuple[Packet, Outcome | None]:
         """A network of eBPF programs: a Service address is replaced when the program calls connect()."""
-        c = Crossing(self.moment, self.wiring, self.snapshot.nodes[node], packet, sender=pod, own=pod is None)
+        c = Crossing(self.moment, self.wiring, self.wiring.nodes[node], packet, sender=pod, own=pod is None)
         verdict = kernel.translate(c)
         place = self.at(pod, "connect()") if pod else Place("node", node, "connect()", node)
         self.hops += [replace(h, place=place, detail=()) for h in c.hops if h.decision != "pass"]
@@ -251,7 +268,7 @@ class _Journey:
         """A packet in a node's kernel: from a Pod's wire, from the fabric, or from a process of the node itself."""
         if len(self.hops) > MAX_HOPS:
             return self.silence("the packet goes round in circles until its time to live is over")
-        node = self.snapshot.nodes.get(name)
+        node = self.wiring.nodes.get(name)
         if node is None:
             return self.silence(f"there is no node {name}")
         if own and self.wiring.model.at_connect and not self.returning:
@@ -267,10 +284,12 @@ class _Journey:
             return Outcome("undefined", c.message)
         if c.fate == "timed out":
             return self.silence(c.message)
+        if own and not self.returning and c.fate in ("refused", "no route"):
+            return Outcome(c.fate, c.message)
         if c.fate == "refused":
-            return self.reply(Outcome("refused", c.message), c.packet, node=node, what="ICMP port unreachable")
+            return self.reply(Outcome("refused", c.message), c.packet, node=node, error=True)
         if c.fate == "no route":
-            return self.reply(Outcome("no route", c.message), c.packet, node=node, what="ICMP net unreachable")
+            return self.reply(Outcome("no route", c.message), c.packet, node=node, error=True)
         return self.leave_node(node, c, sender)
 
     def local(self, node: Node, packet: Packet) -> Outcome:
@@ -403,13 +422,13 @@ class _Journey:
     # the answer
 
     def reply(
-        self, outcome: Outcome, packet: Packet, pod: Pod | None = None, node: Node | None = None, what: str = ""
+        self, outcome: Outcome, packet: Packet, pod: Pod | None = None, node: Node | None = None, error: bool = False
     ) -> Outcome:
         """Somebody answers: what the client will know once the answer has found its way back."""
         if self.returning:
             return self.silence(outcome.message)
         backend = packet.dst if packet.protocol == "ICMP" else host_port(packet.dst, packet.dport)
-        self.answer = outcome if what else replace(outcome, server_saw=packet.src, backend=backend)
+        self.answer = outcome if error else replace(outcome, server_saw=packet.src, backend=backend)
         back = packet.reply()
         if pod is not None:
             return self.leave_pod(pod, back)
@@ -444,9 +463,10 @@ class _Journey:
         why = f"The route says that {packet.dst} is on {device}, but nobody there answers to that address."
         self.hop(place, "wiring", "no route", why, packet)
         outcome = Outcome("no route", f"no route to host: nobody has {packet.dst}", NEIGHBOUR_SECONDS)
-        if node is None or self.returning:
-            return self.silence(outcome.message) if self.returning else outcome
-        return self.reply(outcome, packet, node=node, what="ICMP host unreachable")
+        if self.returning:
+            return self.silence(outcome.message)
+        own = node is None or (self.client.kind == "node" and node.name == self.node)
+        return outcome if own else self.reply(outcome, packet, node=node, error=True)
 
     def fits(self, place: Place, packet: Packet, mtu: int) -> Packet | Outcome:
         """The packet, if the device takes its size. ping is told that it does not; TCP and UDP learn to send smaller ones."""

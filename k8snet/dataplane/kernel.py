@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from k8snet.controlplane.snapshot import Node, Pod
-from k8snet.dataplane import policy, proxy
+from k8snet.dataplane import conntrack, policy, proxy
 from k8snet.dataplane.moment import Moment
 from k8snet.dataplane.packet import Packet
 from k8snet.dataplane.trace import Hop, Place
@@ -67,7 +67,8 @@ def cross(crossing: Crossing) -> Crossing:
     """Take a packet through the node. Gives back the same crossing, with its hops and its fate."""
     c = crossing
     first = c.packet
-    known = recall(c)
+    # An answer that conntrack does not know is an error about a packet that got no further: it is let through as related.
+    known = _recall(c) or c.returning
     verdict = "" if known else translate(c)
     if c.netns.owns(c.packet.dst):
         c.fate = "local"
@@ -87,63 +88,34 @@ def cross(crossing: Crossing) -> Crossing:
         return c
     if not known:
         _masquerade(c)
-        remember(c, first)
+        conntrack.remember(c.moment, c.node.name, first, c.packet)
     return c
 
 
-def recall(c: Crossing) -> bool:
+def _recall(c: Crossing) -> bool:
     """conntrack: whether this connection is known here; if so the packet is translated as it was, or back."""
-    table = c.moment.conntrack.get(c.node.name, {})
-    known = table.get(c.packet.flow)
-    if known is None:
-        return False
     before = c.packet
-    c.packet = known.on(before)
-    if c.packet != before:
-        back = c.returning
-        why = (
-            "conntrack remembers this connection: the rewriting is undone, so the client sees the address that it asked."
-            if back
-            else "conntrack remembers this connection: the packet is rewritten as the first one was, without a new choice."
-        )
-        c.hop("conntrack", "conntrack", "translate back" if back else "translate", why, before)
+    known = conntrack.recall(c.moment, c.node.name, before)
+    if known is None or known == before:
+        return known is not None
+    c.packet = known
+    if c.returning:
+        decision, why = "translate back", "the rewriting is undone, so that the client sees the address that it asked"
+    else:
+        decision, why = "translate", "the packet is rewritten as its first one was, without a new choice"
+    c.hop("conntrack", "conntrack", decision, f"This connection is known here: {why}.", before)
     return True
-
-
-@dataclass(frozen=True, slots=True)
-class Translation:
-    """What becomes of the packets of one direction of a connection."""
-
-    src: str
-    sport: int
-    dst: str
-    dport: int
-
-    def on(self, packet: Packet) -> Packet:
-        """The packet with these ends."""
-        return replace(packet, src=self.src, sport=self.sport, dst=self.dst, dport=self.dport)
-
-
-def remember(c: Crossing, first: Packet) -> None:
-    """Enter a new connection into this node's conntrack table, both directions."""
-    table = c.moment.conntrack.setdefault(c.node.name, {})
-    after = c.packet
-    table[first.flow] = Translation(after.src, after.sport, after.dst, after.dport)
-    back = first.reply()
-    table.setdefault(after.reply().flow, Translation(back.src, back.sport, back.dst, back.dport))
 
 
 def translate(c: Crossing) -> str:
     """The nat table's answer to a new connection: kube-proxy's rules, then host ports. Gives kube-proxy's verdict."""
     snapshot, before = c.moment.snapshot, c.packet
-    memory = c.moment.affinity.setdefault(c.node.name, {})
     came = "node" if c.own else "pod" if c.sender else "outside"
-    found = proxy.decide(snapshot, c.node.name, before, came, memory, c.moment.now)
+    found = proxy.decide(snapshot, c.node.name, before, came, c.moment.affinity.get(c.node.name, {}), c.moment.now)
     hook = "OUTPUT" if c.own else "PREROUTING"
     if found.verdict == "DNAT" and found.port is not None:
         backend = c.moment.rng.choice(found.backends)
-        if found.port.service.affinity_seconds:
-            memory[(found.port.chain("SEP", backend), before.src)] = c.moment.now
+        conntrack.stick(c.moment, c.node.name, found, backend)
         c.packet = before.with_destination(backend.ip, backend.port)
         if found.masqueraded(backend):
             c.masquerade = "kube-proxy marked it (KUBE-MARK-MASQ), so that the answer comes back through this node"

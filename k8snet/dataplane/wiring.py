@@ -14,11 +14,13 @@ import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from weakref import WeakKeyDictionary
 
 from k8snet.controlplane.settings import OutsideHost
 from k8snet.controlplane.snapshot import ContainerPort, Node, Pod, Snapshot
 from k8snet.manifests.addresses import family, in_any, in_cidr, parse_cidr, parse_ip
+from k8snet.manifests.kinds import Ref
 
 VXLAN_PORT, VXLAN_VNI, VXLAN_OVERHEAD = 8472, 1, 50
 DOCKER_CIDR = "172.17.0.0/16"
@@ -168,9 +170,14 @@ class Wiring:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.model = MODELS[snapshot.settings.network]
-        self._nodes, self._settings = snapshot.nodes, snapshot.settings
+        self._settings = snapshot.settings
+        # Pods of a dump may run on nodes that are not in it: such a node has nothing but its name.
+        missing = (name for name in snapshot.pods_on if name not in snapshot.nodes)
+        self.nodes: Mapping[str, Node] = {
+            **snapshot.nodes,
+            **{name: Node(Ref("Node", "", name), name, {}, (), (), (), True, {}) for name in missing},
+        }
         self._pods_on = snapshot.pods_on
-        self._node_by_ip = snapshot.node_by_ip
         self._built: dict[str, Netns] = {}
         self._holders: dict[str, Mapping[str, Pod]] = {}
         self._host_ports: dict[str, Mapping[tuple[int, str], list[tuple[Pod, ContainerPort]]]] = {}
@@ -191,9 +198,9 @@ class Wiring:
     def ranges(self) -> Mapping[str, tuple[str, ...]]:
         """For each node the blocks that its Pods' addresses lie in; a Pod outside its node's block is one by itself."""
         if self.model.bridge == "docker0":
-            return dict.fromkeys(self._nodes, (DOCKER_CIDR,))
+            return dict.fromkeys(self.nodes, (DOCKER_CIDR,))
         result = {}
-        for name, node in self._nodes.items():
+        for name, node in self.nodes.items():
             stray = [ip for p in self._pods_on.get(name, ()) if not p.host_network for ip in p.ips]
             stray = [ip for ip in stray if not any(in_cidr(ip, c) for c in node.pod_cidrs)]
             cloud = self._settings.network == "cloud"
@@ -231,7 +238,7 @@ class Wiring:
         """The namespace of a node: its own devices, its Pods' wires and routes to everybody else's Pods."""
         key = f"node {name}"
         if key not in self._built:
-            node = self._nodes[name]
+            node = self.nodes[name]
             self._built[key] = Netns("node", name, self._node_interfaces(node), self._node_routes(node))
         return self._built[key]
 
@@ -263,7 +270,7 @@ class Wiring:
             if not block.endswith(("/32", "/128")):
                 yield Route(str(parse_cidr(block)), "eth0", src=address, proto="kernel", scope="link")
         yield from self._own_routes(node)
-        for other in self._nodes.values():
+        for other in self.nodes.values():
             if other.name != node.name and other.name not in self._settings.withdrawn_routes:
                 yield from self._routes_to(other)
 
@@ -292,7 +299,7 @@ class Wiring:
         cidr, internet = self._settings.node_cidr, "uplink"
         interfaces = [Interface("lan", "eth", self._settings.mtu, (f"{_nth(cidr, 1)}/{cidr.partition('/')[2]}",))]
         routes = [Route("0.0.0.0/0", internet), Route("::/0", internet), Route(cidr, "lan", scope="link")]
-        for node in self._nodes.values():
+        for node in self.nodes.values():
             routes += [Route(f"{a}/{_full(a)}", "lan", scope="link") for a in node.addresses if not in_cidr(a, cidr)]
             if self.model.remote == "fabric" and node.name not in self._settings.withdrawn_routes:
                 proto = "" if self._settings.network == "cloud" else "bgp"
@@ -333,13 +340,16 @@ class Wiring:
 
     @cached_property
     def _vteps(self) -> Mapping[str, Node]:
-        return {_nth(c, 0): n for n in self._nodes.values() for c in self.ranges[n.name]}
+        return {_nth(c, 0): n for n in self.nodes.values() for c in self.ranges[n.name]}
 
     def outside_host(self, ip: str) -> OutsideHost | None:
-        """A machine outside the cluster that has *ip*: a host of the internet knob, the cloud's metadata service, or the
-        machine of the API server (an address of the node network that no node has)."""
+        """A machine outside the cluster that has *ip*: a host of the internet knob, a resolver that nodes use, the
+        cloud's metadata service, or the machine of the API server (the tenth address of the node network)."""
         if ip == METADATA_IP:
             return OutsideHost(METADATA_IP, "cloud-metadata", (80,))
+        words = (self._settings.node_resolv_conf or "").split()
+        if ("nameserver", ip) in pairwise(words) and not self._settings.internet.unreachable:
+            return OutsideHost(ip, "resolver", (53,))
         if in_cidr(ip, self._settings.node_cidr) and ip == _nth(self._settings.node_cidr, 10):
             return OutsideHost(ip, "control-plane", (API_PORT,))
         return next((h for h in self._settings.internet.hosts if h.ip == ip), None)
