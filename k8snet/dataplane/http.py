@@ -158,9 +158,9 @@ class Certificate:
     trusted: bool = True
 
     def covers(self, name: str) -> bool:
-        """Whether it is valid for a host name: equal, or a wildcard for exactly one label (RFC 6125)."""
+        """Whether it is valid for a host name: equal, a wildcard for exactly one label (RFC 6125); ``*`` for all."""
         name = name.lower()
-        return any(n == name or (n.startswith("*.") and n[2:] == name.partition(".")[2]) for n in self.names)
+        return any(n in (name, "*") or (n.startswith("*.") and n[2:] == name.partition(".")[2]) for n in self.names)
 
 
 @dataclass(frozen=True, slots=True)
