@@ -1,0 +1,137 @@
+"""The cluster's edge: what happens to a packet from outside before a node gets it.
+
+A load balancer is no part of Kubernetes: some implementer watches Services of type LoadBalancer, writes an address into
+their status and forwards what comes there to a node it holds for healthy. Facts: the documentation's pages on Services
+and on source IP, KEP-1860 (ipMode), cloud-provider controllers/service (which nodes are chosen). A cloud's firewall
+lets in what its own load balancers forward, and nothing else unless a rule says so.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+
+from k8snet.controlplane.snapshot import LoadBalancerIP, Node, Service, Snapshot
+from k8snet.dataplane.packet import Packet
+from k8snet.dataplane.proxy import health_check
+from k8snet.dataplane.trace import Hop, Outcome, Place
+from k8snet.manifests.addresses import family, host_port
+
+EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
+# A client gives up when its SYNs stay unanswered (tcp_syn_retries of Linux).
+LOST_SECONDS = 130.0
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Where a packet goes in: ``node`` and the packet as it arrives there, after the ``hops`` at the edge; or
+    ``outcome``, if it ended here. Neither: the edge has nothing to do with its destination."""
+
+    packet: Packet
+    hops: tuple[Hop, ...] = ()
+    node: str = ""
+    outcome: Outcome | None = None
+
+
+def arrive(snapshot: Snapshot, rng: random.Random, packet: Packet) -> Arrival:
+    """What the edge does with a packet from outside the nodes' network: the firewall in front of node addresses, the
+    load balancer behind the addresses of Services, the way to external IPs."""
+    balanced = load_balanced(snapshot, packet.dst)
+    if balanced is not None:
+        return _balance(snapshot, rng, packet, *balanced)
+    node = snapshot.node_by_ip.get(packet.dst)
+    if node is not None:
+        return _to_node(snapshot, packet, node)
+    service = next((s for s in snapshot.services.values() if packet.dst in s.external_ips), None)
+    ready = [n for n in snapshot.nodes.values() if n.ready]
+    if service is not None and ready:
+        why = (
+            f"{packet.dst} is an external IP of Service {service.key}. Kubernetes announces it to nobody: whoever built this"
+            f" network has to route it to a node, here to {ready[0].name}."
+        )
+        hop = Hop(Place("edge", "router"), "edge", "forward", why, packet, packet, service.ref.at("spec.externalIPs"))
+        return Arrival(packet, (hop,), ready[0].name)
+    return Arrival(packet)
+
+
+def load_balanced(snapshot: Snapshot, ip: str) -> tuple[Service, LoadBalancerIP] | None:
+    """The Service whose load balancer has an address; None if it is no load balancer's."""
+    for s in snapshot.services.values():
+        for entry in s.load_balancer_ips:
+            if entry.ip and entry.ip == ip and s.type == "LoadBalancer":
+                return s, entry
+    return None
+
+
+def candidates(snapshot: Snapshot, service: Service, family_name: str = "IPv4") -> tuple[list[Node], list[str]]:
+    """The nodes that the load balancer of a Service sends to, and a line on each node about why or why not.
+
+    With externalTrafficPolicy Local it asks each node's healthCheckNodePort. If no node is healthy it sends to all of
+    them, as the clouds' packet balancers do (fail open).
+    """
+    nodes, lines = [], []
+    for node in snapshot.nodes.values():
+        if EXCLUDED in node.labels:
+            lines.append(f"{node.name}: not a target, label {EXCLUDED}")
+        elif not node.ready:
+            lines.append(f"{node.name}: not a target, the node is not Ready")
+        else:
+            nodes.append(node)
+    if service.external_policy != "Local" or not service.health_check_node_port:
+        return nodes, lines + [f"{n.name}: a target, the node is Ready" for n in nodes]
+    healthy = []
+    for node in nodes:
+        check = health_check(snapshot, node.name, service.health_check_node_port, family_name)
+        status, why = (check.status, check.why) if check else (0, "nothing answers")
+        lines.append(f"{node.name}: health check on port {service.health_check_node_port} answers {status}: {why}")
+        if status == 200:
+            healthy.append(node)
+    if not healthy:
+        lines.append("no node is healthy: the load balancer sends to any of them")
+    return healthy or nodes, lines
+
+
+def _balance(
+    snapshot: Snapshot, rng: random.Random, packet: Packet, service: Service, entry: LoadBalancerIP
+) -> Arrival:
+    place, rule = Place("edge", "load balancer"), service.ref.at("status.loadBalancer.ingress")
+    port = next((p for p in service.ports if (p.port, p.protocol) == (packet.dport, packet.protocol)), None)
+    if port is None:
+        has = ", ".join(f"{p.port}/{p.protocol}" for p in service.ports)
+        why = f"{packet.dst} is the load balancer of Service {service.key}, which forwards {has} and nothing else."
+        return _lost(packet, Hop(place, "edge", "drop", why, packet, packet, service.ref.at("spec.ports")))
+    nodes, lines = candidates(snapshot, service, family(packet.dst))
+    if not nodes:
+        why = f"The load balancer of Service {service.key} has no node to send to."
+        return _lost(packet, Hop(place, "edge", "drop", why, packet, packet, rule, tuple(lines)))
+    node = rng.choice(nodes)
+    if entry.mode == "Proxy":
+        if not port.node_port:
+            why = f"The load balancer ends connections itself, and Service {service.key} has no node port to go on to."
+            return _lost(packet, Hop(place, "edge", "drop", why, packet, packet, rule))
+        after = replace(packet, src=entry.ip, dst=node.ip, dport=port.node_port)
+        why = (
+            f"The load balancer of Service {service.key} ends the client's connection and opens its own to"
+            f" {host_port(node.ip, port.node_port)} ({node.name}): from here on the source address is {entry.ip}."
+        )
+    else:
+        after = packet
+        why = (
+            f"The load balancer of Service {service.key} forwards the packet as it is to one of its nodes: {node.name}."
+        )
+    hop = Hop(place, "edge", "forward", why, packet, after, rule, tuple(lines))
+    return Arrival(after, (hop,), node.name)
+
+
+def _to_node(snapshot: Snapshot, packet: Packet, node: Node) -> Arrival:
+    place = Place("edge", "cloud firewall")
+    if snapshot.settings.cloud_firewall:
+        why = f"{packet.dst} is {node.name} itself. The cloud's firewall lets in only what a load balancer forwards."
+        return _lost(packet, Hop(place, "edge", "drop", why, packet, packet))
+    why = f"{packet.dst} is the address of {node.name}, and no firewall stands before the nodes."
+    hop = Hop(Place("edge", "router"), "edge", "forward", why, packet, packet)
+    return Arrival(packet, (hop,), node.name)
+
+
+def _lost(packet: Packet, hop: Hop) -> Arrival:
+    return Arrival(packet, (hop,), outcome=Outcome("timed out", hop.why, LOST_SECONDS))
