@@ -40,7 +40,8 @@ class Answer:
     """A reply: ``rcode`` (NOERROR, NXDOMAIN, SERVFAIL, REFUSED), three sections, two flags.
 
     ``aa``: the answer is the server's own; ``ra``: recursion was available, as for forwarded names. ``why`` is one
-    sentence, ``rule`` the object that decided.
+    sentence, ``rule`` the object that decided. A client that gets none makes one up, with rcode TIMEOUT or CONNREFUSED;
+    ``seconds`` is then how long it waited, where that was not its own patience (a TCP connection that never opens).
     """
 
     name: str
@@ -53,6 +54,7 @@ class Answer:
     ra: bool = False
     why: str = ""
     rule: Ref | None = None
+    seconds: float = 0.0
 
     @property
     def status(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from k8snet.controlplane import podfiles
 from k8snet.controlplane.snapshot import Pod
 from k8snet.dataplane import dns, resolver
 from k8snet.dataplane.client import Client
@@ -60,18 +61,19 @@ class Resolver:
         from k8snet.dataplane import journey
 
         trace = journey.connect(self.moment, self.client, server, self.port, protocol)
-        reply = self._reply(trace, name, qtype, server)
+        reply = self._reply(trace, name, qtype, protocol)
         place = Place(self.client.kind, self.client.name, "resolver")
         why = f"{name} {qtype}? {server} by {protocol}: {reply.status}; {reply.why}"
         self.hops.append(Hop(place, "dns", reply.status, why, rule=reply.rule, inner=trace))
         return reply
 
-    def _reply(self, trace: Trace, name: str, qtype: str, server: str) -> Answer:
+    def _reply(self, trace: Trace, name: str, qtype: str, protocol: str) -> Answer:
         snapshot, kind = self.moment.snapshot, trace.outcome.kind
         if kind in ("refused", "no route", "reset"):
             return Answer(name, qtype, "CONNREFUSED", why="nothing takes questions there")
         if kind != "delivered":
-            return Answer(name, qtype, "TIMEOUT", why="no reply came back")
+            waited = trace.outcome.seconds if protocol == "TCP" else 0.0
+            return Answer(name, qtype, "TIMEOUT", why="no reply came back", seconds=waited)
         pod = snapshot.pods.get(trace.outcome.server)
         if pod is None:
             if snapshot.settings.internet.unreachable:
@@ -89,9 +91,9 @@ class Resolver:
 def getaddrinfo(moment: Moment, client: Client, name: str, types: Sequence[str] = ("A", "AAAA")) -> Lookup:
     """Resolve *name* as a program at *client* does: /etc/hosts first, then its resolv.conf and its C library's rules."""
     ask = Resolver(moment, client)
-    known = resolver.hosts_file(moment.snapshot, ask.pod).get(name.lower())
+    known = from_hosts(moment, ask.pod, name, types)
     if known:
-        look = Lookup(name, "NOERROR", (known,), name)
+        look = Lookup(name, "NOERROR", known, name)
     else:
         library = resolver.libc(moment.snapshot, ask.pod)
         ask.tcp = library != "musl"
@@ -102,7 +104,17 @@ def getaddrinfo(moment: Moment, client: Client, name: str, types: Sequence[str] 
     return look
 
 
-def conf_of(moment: Moment, pod: Pod | None) -> resolver.ResolvConf:
+def from_hosts(moment: Moment, pod: Pod | None, name: str, types: Sequence[str]) -> tuple[str, ...]:
+    """The addresses that /etc/hosts has for a name; nothing is asked then."""
+    families = [_FAMILY[t] for t in types if t in _FAMILY]
+    lines = podfiles.hosts(pod, moment.snapshot.settings)
+    return tuple(x.ip for x in lines if name.lower() in [n.lower() for n in x.names] and family(x.ip) in families)
+
+
+_FAMILY = {"A": "IPv4", "AAAA": "IPv6"}
+
+
+def conf_of(moment: Moment, pod: Pod | None) -> podfiles.ResolvConf:
     """The resolv.conf that counts for a Pod, or (None) for a node and a machine outside."""
     return resolver.resolv_conf(moment.snapshot, pod)
 

@@ -1,0 +1,182 @@
+"""The two files that the kubelet writes into a Pod and that names depend on: /etc/resolv.conf and /etc/hosts.
+
+resolv.conf follows from dnsPolicy, dnsConfig and the node's own file, within limits that are told as Events
+(kubernetes pkg/kubelet/network/dns/dns.go); hosts from hostname, subdomain and hostAliases (kubelet_pods.go).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from k8snet.controlplane.settings import Settings
+from k8snet.controlplane.snapshot import Pod
+from k8snet.manifests.addresses import family
+
+MAX_NAMESERVERS, MAX_DOMAINS, MAX_SEARCH_LINE, MAX_DOMAIN = 3, 32, 2048, 253
+
+
+@dataclass(frozen=True, slots=True)
+class PodEvent:
+    """An Event that the kubelet records on a Pod."""
+
+    reason: str
+    message: str
+    type: str = "Warning"
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvConf:
+    """The content of /etc/resolv.conf; ``str()`` is the file. ``options`` are as written (``ndots:5``)."""
+
+    nameservers: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+    def number(self, option: str, default: int) -> int:
+        """The value of an option such as ndots, timeout or attempts."""
+        values = [v for name, _, v in (o.partition(":") for o in self.options) if name == option and v.isdigit()]
+        return int(values[-1]) if values else default
+
+    @property
+    def ndots(self) -> int:
+        """From how many dots on a name is tried as it stands first (15 at most)."""
+        return min(self.number("ndots", 1), 15)
+
+    def __str__(self) -> str:
+        lines = [f"search {' '.join(self.search)}"] if self.search else []
+        lines += [f"nameserver {ip}" for ip in self.nameservers]
+        lines += [f"options {' '.join(self.options)}"] if self.options else []
+        return "".join(f"{line}\n" for line in lines)
+
+
+def parse(text: str) -> ResolvConf:
+    """A node's file as the kubelet reads it: nameservers and options add up, the last search line counts."""
+    nameservers: list[str] = []
+    search: list[str] = []
+    options: dict[str, str] = {}
+    for line in text.splitlines():
+        keyword, *values = line.split() or [""]
+        if keyword == "nameserver" and values:
+            nameservers.append(values[0])
+        elif keyword == "search":
+            search = [v.removesuffix(".") for v in values if v != "."]
+        elif keyword == "options":
+            options |= {v.partition(":")[0]: v for v in values}
+    return ResolvConf(tuple(nameservers), tuple(search), tuple(options.values()))
+
+
+def node_conf(settings: Settings, node_ips: Sequence[str] = ()) -> ResolvConf:
+    """The node's own resolv.conf. With an empty ``--resolv-conf`` the kubelet points at the loopback addresses."""
+    if settings.node_resolv_conf is not None:
+        return parse(settings.node_resolv_conf)
+    loopback = tuple("::1" if family(ip) == "IPv6" else "127.0.0.1" for ip in node_ips)
+    return ResolvConf(loopback or ("127.0.0.1",), (".",))
+
+
+def resolv_conf(pod: Pod, settings: Settings, node_ips: Sequence[str] = ()) -> tuple[ResolvConf, tuple[PodEvent, ...]]:
+    """The resolv.conf that the kubelet gives a Pod, and the Events that it records while making it."""
+    events: list[PodEvent] = []
+    policy = pod.spec.get("dnsPolicy") or "ClusterFirst"
+    if policy == "ClusterFirst" and pod.host_network:
+        policy = "Default"
+    if policy in ("ClusterFirst", "ClusterFirstWithHostNet") and not settings.cluster_dns:
+        who = f"{pod.name}_{pod.namespace}({pod.obj['metadata'].get('uid') or ''})"
+        message = (
+            f'pod: "{who}". kubelet does not have ClusterDNS IP configured and cannot create Pod using '
+            '"ClusterFirst" policy. Falling back to "Default" policy.'
+        )
+        events.append(PodEvent("MissingClusterDNS", message))
+        policy = "Default"
+    if policy == "None":
+        conf = ResolvConf()
+    elif policy == "Default":
+        conf = node_conf(settings, node_ips)
+    else:
+        zone = settings.cluster_domain
+        own = (f"{pod.namespace}.svc.{zone}", f"svc.{zone}", zone) if zone else ()
+        of_node = parse(settings.node_resolv_conf or "").search
+        conf = ResolvConf(settings.cluster_dns, _distinct(own, of_node) if zone else of_node, ("ndots:5",))
+    if pod.spec.get("dnsConfig") is not None:
+        conf = _merged(conf, pod)
+    for limit in (_limit_nameservers, _limit_search):
+        limited, event = limit(conf)
+        if event:
+            conf = limited
+            events.append(event)
+    return conf, tuple(events)
+
+
+def _merged(base: ResolvConf, pod: Pod) -> ResolvConf:
+    """The Pod's dnsConfig is added; of an option that both have, the Pod's value wins."""
+    extra = pod.spec["dnsConfig"]
+    options = {o.partition(":")[0]: o for o in base.options}
+    for o in extra.get("options") or ():
+        options[o["name"]] = f"{o['name']}:{o['value']}" if o.get("value") else o["name"]
+    return ResolvConf(
+        _distinct(base.nameservers, extra.get("nameservers") or ()),
+        _distinct(base.search, extra.get("searches") or ()),
+        tuple(options.values()),
+    )
+
+
+def _distinct(*lists: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(value for values in lists for value in values))
+
+
+def _limit_nameservers(conf: ResolvConf) -> tuple[ResolvConf, PodEvent | None]:
+    kept = conf.nameservers[:MAX_NAMESERVERS]
+    return replace(conf, nameservers=kept), _exceeded("Nameserver", "nameservers", conf.nameservers, kept)
+
+
+def _limit_search(conf: ResolvConf) -> tuple[ResolvConf, PodEvent | None]:
+    kept = [d for d in conf.search[:MAX_DOMAINS] if len(d) <= MAX_DOMAIN]
+    while len(" ".join(kept)) > MAX_SEARCH_LINE:
+        kept.pop()
+    return replace(conf, search=tuple(kept)), _exceeded("Search Line", "search paths", conf.search, kept)
+
+
+def _exceeded(what: str, things: str, wanted: Sequence[str], kept: Sequence[str]) -> PodEvent | None:
+    if len(kept) == len(wanted):
+        return None
+    line = what.partition(" ")[0].lower()
+    text = f"{what} limits were exceeded, some {things} have been omitted, the applied {line} line is: {' '.join(kept)}"
+    return PodEvent("DNSConfigForming", text)
+
+
+@dataclass(frozen=True, slots=True)
+class HostsLine:
+    """One line of /etc/hosts."""
+
+    ip: str
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "\t".join((self.ip, *self.names))
+
+
+_LOCAL = (
+    HostsLine("127.0.0.1", ("localhost",)),
+    HostsLine("::1", ("localhost", "ip6-localhost", "ip6-loopback")),
+    HostsLine("fe00::", ("ip6-localnet",)),
+    HostsLine("fe00::", ("ip6-mcastprefix",)),
+    HostsLine("fe00::1", ("ip6-allnodes",)),
+    HostsLine("fe00::2", ("ip6-allrouters",)),
+)
+
+
+def hosts(pod: Pod | None, settings: Settings) -> tuple[HostsLine, ...]:
+    """The lines of a Pod's /etc/hosts. On the node's network, and for a node itself (None), only the local ones."""
+    if pod is None or pod.host_network:
+        return _LOCAL
+    name = pod.spec.get("hostname") or pod.name[:63].rstrip("-.")
+    subdomain = pod.spec.get("subdomain")
+    full = (f"{name}.{subdomain}.{pod.namespace}.svc.{settings.cluster_domain}",) if subdomain else ()
+    own = tuple(HostsLine(ip, (*full, name)) for ip in pod.ips)
+    aliases = pod.spec.get("hostAliases") or ()
+    return _LOCAL + own + tuple(HostsLine(a["ip"], tuple(a.get("hostnames") or ())) for a in aliases)
+
+
+def hosts_text(pod: Pod | None, settings: Settings) -> str:
+    """The file as ``cat /etc/hosts`` prints it."""
+    return "# Kubernetes-managed hosts file.\n" + "".join(f"{line}\n" for line in hosts(pod, settings))
