@@ -1,0 +1,187 @@
+r"""kubectl's jsonpath: ``{.items[*].metadata.name}``, ``{range …}…{end}``, ``[?(@.type=="Ready")]``, ``{"\n"}``.
+
+Facts: k8s.io/client-go util/jsonpath (parser.go, jsonpath.go). A field that is missing gives nothing, as with
+``kubectl get``; a list index that is out of bounds is an error.
+"""
+
+from __future__ import annotations
+
+import json
+import operator
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from k8snet.manifests.errors import KubectlError
+
+_TOKEN = re.compile(
+    r"""(?P<deep>\.\.)|\.(?P<star>\*)|\.?(?P<field>(?:\\.|[^\s.\[\]{}()'"\\,@$?=!<>*|&])+)|\.(?=\[)"""
+    r"""|\[\?\((?P<filter>(?:"[^"]*"|'[^']*'|[^"'])*?)\)\]|\[(?P<index>(?:'[^']*'|"[^"]*"|[^\]'"])*)\]|(?P<root>[$@])\.?(?![\w*])|[$@](?=\.)"""
+)
+_STRING = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
+_FILTER = re.compile(r"^\s*(?P<left>.+?)\s*(?:(?P<op>==|!=|<=|>=|<|>)\s*(?P<right>.+?)\s*)?$", re.DOTALL)
+_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+    "==": operator.eq, "!=": operator.ne, "<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge,
+}  # fmt: skip
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
+
+
+class BadPathError(ValueError):
+    """A template that kubectl would not parse; the text says what is wrong."""
+
+
+def render(template: str, data: Any) -> str:
+    """What ``kubectl get -o jsonpath=TEMPLATE`` prints. Raises KubectlError in kubectl's words."""
+    try:
+        parts = _split(template)
+        return "".join(_output(parts, data))
+    except BadPathError as error:
+        raise KubectlError(f"error: error parsing jsonpath {template}, {error}") from None
+    except IndexError as error:
+        raise KubectlError(
+            f'error: error executing jsonpath "{template}": Error executing template: {error}. Printing more information'
+            f" for debugging the template:\n\ttemplate was:\n\t\t{template}"
+        ) from None
+
+
+def relaxed(path: str) -> str:
+    """The expression that ``--sort-by`` and custom columns mean: ``x.y``, ``.x.y`` and ``{.x.y}`` are the same."""
+    inner = path.strip().removeprefix("{").removesuffix("}")
+    return inner if inner.startswith(("$", "@", "[")) else "." + inner.lstrip(".")
+
+
+def text(found: Any) -> str:
+    """One value as it is printed: text and numbers plain, maps and lists as compact JSON."""
+    if isinstance(found, str):
+        return found
+    return json.dumps(found, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+
+
+def _split(template: str) -> list[str]:
+    """Text and ``{…}`` actions in turn, braces inside quotes left alone."""
+    parts, position = [], 0
+    for m in re.finditer(r"\{((?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[^{}'\"])*)\}", template):
+        parts += [template[position : m.start()], m[0]]
+        position = m.end()
+    rest = template[position:]
+    if "{" in rest or "}" in "".join(parts[::2]) + rest:
+        raise BadPathError("unclosed action" if "{" in rest else "unexpected right brace")
+    return [p for p in (*parts, rest) if p]
+
+
+def _output(parts: list[str], data: Any) -> Iterator[str]:
+    i = 0
+    while i < len(parts):
+        part, i = parts[i], i + 1
+        action = part[1:-1].strip()
+        if not part.startswith("{"):
+            yield part
+        elif action.startswith("range ") or action == "range":
+            end = _end(parts, i)
+            for item in values(action[5:].strip(), data):
+                yield from _output(parts[i:end], item)
+            i = end + 1
+        elif action == "end":
+            raise BadPathError("not in range, nothing to end")
+        elif _STRING.fullmatch(action):
+            yield _unquote(action)
+        else:
+            yield " ".join(map(text, values(action, data)))
+
+
+def _end(parts: list[str], start: int) -> int:
+    """Where the ``{end}`` of a range is."""
+    depth = 0
+    for i in range(start, len(parts)):
+        action = parts[i].strip("{} ")
+        if action.startswith("range "):
+            depth += 1
+        elif action == "end":
+            if not depth:
+                return i
+            depth -= 1
+    raise BadPathError("unclosed range, missing {end}")
+
+
+def _unquote(quoted: str) -> str:
+    return re.sub(r"\\(.)", lambda m: _ESCAPES.get(m[1], m[1]), quoted[1:-1])
+
+
+def values(path: str, data: Any) -> list[Any]:
+    """Everything that a path (without braces) finds in *data*. Raises BadPathError, and IndexError as upstream words it."""
+    found, position, deep = [data], 0, False
+    while position < len(path):
+        m = _TOKEN.match(path, position)
+        if m is None or m.end() == position:
+            raise BadPathError(f"unrecognized character in action: {path[position]!a}")
+        position = m.end()
+        if m["deep"]:
+            found, deep = [d for f in found for d in _descend(f)], True
+            continue
+        if m["star"]:
+            found = [c for f in found for c in _children(f)]
+        elif m["field"] is not None:
+            name = re.sub(r"\\(.)", r"\1", m["field"])
+            found = [f[name] for f in found if isinstance(f, dict) and name in f]
+        elif m["filter"] is not None:
+            found = [c for f in found for c in _children(f) if _holds(m["filter"], c)]
+        elif m["index"] is not None:
+            found = [c for f in found for c in _indexed(m["index"].strip(), f, deep)]
+    return found
+
+
+def _children(data: Any) -> list[Any]:
+    return list(data.values()) if isinstance(data, dict) else list(data) if isinstance(data, list) else []
+
+
+def _descend(data: Any) -> Iterator[Any]:
+    yield data
+    for child in _children(data):
+        yield from _descend(child)
+
+
+def _indexed(index: str, data: Any, lenient: bool) -> list[Any]:
+    """``[0]``, ``[-1]``, ``[0:2]``, ``[*]``, ``['name']`` and lists of them."""
+    found: list[Any] = []
+    for part in re.findall(r"'[^']*'|\"[^\"]*\"|[^,\s]+", index):
+        if part == "*":
+            found += _children(data)
+        elif part[0] in "'\"":
+            name = _unquote(part)
+            found += [data[name]] if isinstance(data, dict) and name in data else []
+        elif not re.fullmatch(r"-?\d*(:-?\d*){0,2}", part):
+            raise BadPathError(f"invalid array index {index}")
+        elif isinstance(data, list):
+            if ":" in part:
+                found += data[slice(*(int(n) if n else None for n in part.split(":")))]
+            elif -len(data) <= int(part) < len(data):
+                found.append(data[int(part)])
+            elif not lenient:
+                raise IndexError(f"array index out of bounds: index {part}, length {len(data)}")
+    return found
+
+
+def _holds(condition: str, item: Any) -> bool:
+    m = _FILTER.match(condition)
+    if m is None:
+        raise BadPathError("unterminated filter")
+    left = _operand(m["left"], item)
+    if not m["op"]:
+        return bool(left)
+    right = _operand(m["right"], item)
+    try:
+        return bool(left) and bool(right) and _OPERATORS[m["op"]](left[0], right[0])
+    except TypeError:
+        return False
+
+
+def _operand(word: str, item: Any) -> list[Any]:
+    """One side of a comparison: a path from ``@``, or a literal."""
+    if word.startswith("@"):
+        return values(word, item)
+    if _STRING.fullmatch(word):
+        return [_unquote(word)]
+    try:
+        return [json.loads(word)]
+    except ValueError:
+        raise BadPathError(f"unrecognized identifier {word}") from None

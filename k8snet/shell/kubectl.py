@@ -1,0 +1,87 @@
+"""kubectl: a command line in, what the terminal shows out.
+
+Command by command what the real one prints, with its words, columns, order and exit codes (Kubernetes 1.36). Commands
+of the real kubectl that are not simulated say so.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from k8snet.manifests.errors import KubectlError, KubernetesError
+from k8snet.shell import commandline, frames, pods, reading, writing
+from k8snet.shell.call import Call
+from k8snet.shell.result import Result
+
+current: Any = None
+"""The cluster that the magics act on: the one made or used last."""
+
+_contexts: WeakKeyDictionary[Any, dict[str, str]] = WeakKeyDictionary()
+"""For each cluster what ``kubectl config set-context --current`` set."""
+
+COMMANDS: dict[str, Callable[[Call], Result | None]] = reading.COMMANDS | writing.COMMANDS | pods.COMMANDS
+
+
+def run(cluster: Any, line: str, stdin: str = "") -> Result:
+    """What ``kubectl LINE`` prints, and its exit code. *cluster* None: there is none. Nothing is raised."""
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        return Result(stderr=f"sh: syntax error: {error}\n", exit_code=2)
+    context = _contexts.setdefault(cluster, {}) if cluster is not None else {}
+    call = Call(commandline.Line("", []), cluster, context, stdin)
+    answer: Result | None = None
+    try:
+        call.line = commandline.parse(words)
+        answer = _command(call)(call)
+    except KubernetesError as error:
+        call.errors.append(error)
+    if cluster is not None:
+        cluster.plane.settle()
+    if answer is not None:
+        return answer
+    warned = "".join(f"Warning: {w}\n" for w in call.warnings) + "".join(f"{n}\n" for n in call.notes)
+    hints = frames.hints(call.errors) or ([call.hint] if call.hint else [])
+    return Result("".join(call.out), warned + frames.text(call.errors), 1 if call.errors else 0, "\n".join(hints))
+
+
+def namespace_of(cluster: Any) -> str:
+    """The namespace that commands for a cluster act in without ``-n``."""
+    return _contexts.get(cluster, {}).get("namespace") or "default"
+
+
+def _command(call: Call) -> Callable[[Call], Result | None]:
+    name = call.line.command
+    row = commandline.commands().get(name, {})
+    if call.flag("help", False) or (not name and not call.args):
+        return _usage
+    if row.get("group") or not name:
+        return _group
+    if name not in COMMANDS:
+        raise KubectlError(
+            f"error: kubectl {name} is not simulated", "The real kubectl has this command; k8snet does not."
+        )
+    missing = [n for n in str(row.get("needs") or "").split() if n not in call.line.flags]
+    if missing:
+        raise KubectlError("error: required flag(s) " + ", ".join(f'"{n}"' for n in missing) + " not set")
+    return COMMANDS[name]
+
+
+def _usage(call: Call) -> None:
+    name = call.line.command
+    rows = commandline.commands()
+    below = [n for n in rows if n.rpartition(" ")[0] == name and (n in COMMANDS or rows[n].get("group"))]
+    usage = rows.get(name, {}).get("usage")
+    call.out.append(f"Usage:\n  kubectl {name} {usage} [options]\n" if usage else "")
+    if below:
+        call.out.append("Available Commands:\n" + "".join(f"  {n.rpartition(' ')[2]}\n" for n in below))
+
+
+def _group(call: Call) -> None:
+    """A command that only has commands below it."""
+    if call.args:
+        raise call.usage_error(f'unknown command "{call.args[0]}"')
+    _usage(call)
