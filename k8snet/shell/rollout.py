@@ -10,7 +10,7 @@ from k8snet.shell.values import at
 
 
 def rollout_status(obj: Object) -> tuple[str, bool]:
-    """What is being waited for, and whether it is over.""""
+    """What is being waited for, and whether it is over."""
     name, status, want = obj["metadata"]["name"], obj.get("status") or {}, at(obj, ".spec.replicas") or 0
 
     def count(field: str) -> int:
