@@ -10,7 +10,7 @@ wire passes PREROUTING, one that a process of the node sends passes OUTPUT; a br
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from k8snet.controlplane.snapshot import Node, Pod
 from k8snet.dataplane import conntrack, policy, proxy
@@ -18,7 +18,7 @@ from k8snet.dataplane.moment import Moment
 from k8snet.dataplane.packet import Packet
 from k8snet.dataplane.trace import Hop, Place
 from k8snet.dataplane.wiring import Netns, Route, Wiring
-from k8snet.manifests.addresses import host_port, in_any, in_cidr
+from k8snet.manifests.addresses import in_any, in_cidr
 from k8snet.manifests.kinds import Ref
 
 UNREACHABLE = "icmp-port-unreachable"
@@ -221,8 +221,3 @@ def _free_port(c: Crossing, packet: Packet, own: str) -> int:
     while packet.protocol != "ICMP" and packet.with_source(own, port).reply().flow in table:
         port = c.moment.rng.randint(1024, 65535)
     return port
-
-
-def describe(packet: Packet) -> str:
-    """``10.0.0.1:80/TCP``, or the address alone for ICMP."""
-    return packet.dst if packet.protocol == "ICMP" else f"{host_port(packet.dst, packet.dport)}/{packet.protocol}"

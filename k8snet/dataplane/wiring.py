@@ -178,6 +178,8 @@ class Wiring:
             **{name: Node(Ref("Node", "", name), name, {}, (), (), (), True, {}) for name in missing},
         }
         self._pods_on = snapshot.pods_on
+        api = [e for s in snapshot.slices_of.get("default/kubernetes", ()) for e in s.endpoints]
+        self._api_servers = {ip for e in api for ip in e.addresses}
         self._built: dict[str, Netns] = {}
         self._holders: dict[str, Mapping[str, Pod]] = {}
         self._host_ports: dict[str, Mapping[tuple[int, str], list[tuple[Pod, ContainerPort]]]] = {}
@@ -334,9 +336,9 @@ class Wiring:
         own = (self._settings.node_cidr,) if self._settings.network == "cloud" else ()
         return not in_any(ip, (*self.pod_cidrs, *own, *self._settings.non_masquerade_cidrs, "224.0.0.0/4"))
 
-    def vtep(self, via: str) -> Node | None:
+    def vtep(self, via: str) -> Node:
         """The node behind a tunnel's next hop: what ``ip neigh`` and ``bridge fdb`` of the tunnel device say."""
-        return self._vteps.get(via)
+        return self._vteps[via]
 
     @cached_property
     def _vteps(self) -> Mapping[str, Node]:
@@ -344,13 +346,13 @@ class Wiring:
 
     def outside_host(self, ip: str) -> OutsideHost | None:
         """A machine outside the cluster that has *ip*: a host of the internet knob, a resolver that nodes use, the
-        cloud's metadata service, or the machine of the API server (the tenth address of the node network)."""
+        cloud's metadata service, or the machine of the API server (where Service default/kubernetes leads)."""
         if ip == METADATA_IP:
             return OutsideHost(METADATA_IP, "cloud-metadata", (80,))
         words = (self._settings.node_resolv_conf or "").split()
         if ("nameserver", ip) in pairwise(words) and not self._settings.internet.unreachable:
             return OutsideHost(ip, "resolver", (53,))
-        if in_cidr(ip, self._settings.node_cidr) and ip == _nth(self._settings.node_cidr, 10):
+        if ip in self._api_servers:
             return OutsideHost(ip, "control-plane", (API_PORT,))
         return next((h for h in self._settings.internet.hosts if h.ip == ip), None)
 

@@ -1,0 +1,343 @@
+"""A packet under way: wire by wire, from the program that sent it to the one that answers, and back.
+
+A Pod's packet leaves by eth0 and comes out of the other end of that wire in its node's kernel (`kernel.cross`). From
+there it goes on by bridge, tunnel or route, perhaps over the network between the nodes and its router, into another
+node and another Pod, where something listens or not (`sockets`). The answer takes the same steps back, through the same
+tables. Each method is one place; it notes what happens there and hands the packet to the next place.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import replace
+
+from k8snet.controlplane.snapshot import Node, Pod
+from k8snet.dataplane import kernel, sockets, wiring
+from k8snet.dataplane.client import Client
+from k8snet.dataplane.kernel import Crossing
+from k8snet.dataplane.moment import Moment
+from k8snet.dataplane.packet import Packet
+from k8snet.dataplane.trace import Hop, Outcome, Place
+from k8snet.dataplane.wiring import VXLAN_OVERHEAD, VXLAN_PORT, VXLAN_VNI, Route
+from k8snet.manifests.addresses import family, host_port, in_cidr
+from k8snet.manifests.errors import ApiError
+from k8snet.manifests.kinds import Ref
+
+# Seconds until a client knows: Linux sends a SYN again six times before it gives up (tcp_syn_retries: 127 s to 131 s by
+# kernel version); it asks three times, a second apart, who has an address on the wire.
+SYN_SECONDS, NEIGHBOUR_SECONDS = 130.0, 3.0
+MAX_HOPS = 200
+
+
+class Walk:
+    """One request: who sends it, the hops so far and, once somebody has answered, what the client will learn."""
+
+    def __init__(self, moment: Moment, client: Client, reopened: bool = False) -> None:
+        self.moment, self.client, self.reopened = moment, client, reopened
+        self.snapshot, self.wiring = moment.snapshot, wiring.of(moment.snapshot)
+        self.hops: list[Hop] = []
+        self.answer: Outcome | None = None
+        self.expected: Packet | None = None
+        self.note = ""
+        self.pod: Pod | None = None
+        self.node = client.name if client.kind == "node" else ""
+        if client.kind == "pod":
+            self.pod = self.snapshot.pods.get(client.name)
+            if self.pod is None:
+                raise ApiError(404, "NotFound", f'pods "{client.name.rpartition("/")[2]}" not found')
+            self.node = self.pod.node
+        elif client.kind == "node" and self.node not in self.wiring.nodes:
+            raise ApiError(404, "NotFound", f'nodes "{client.name}" not found')
+
+    @property
+    def returning(self) -> bool:
+        """Whether the answer is under way."""
+        return self.answer is not None
+
+    @property
+    def isolated(self) -> bool:
+        """Whether the client is a Pod with a network namespace of its own."""
+        return self.pod is not None and not self.pod.host_network
+
+    def wire(self, place: Place, decision: str, why: str, before: Packet | None, after: Packet | None = None,
+             route: Route | None = None, rule: Ref | None = None, mechanism: str = "wiring") -> None:  # fmt: skip
+        """Note what happens at a place."""
+        detail = (f"route: {route}",) if route else ()
+        self.hops.append(Hop(place, mechanism, decision, why, before, after or before, rule, detail, self.returning))
+
+    # the client
+
+    def source_for(self, target: str) -> str:
+        """The address that the client's kernel gives a new connection to *target*."""
+        if self.client.kind == "outside":
+            return self.client.ip
+        if self.pod is not None and self.isolated:
+            inside = in_cidr(target, "127.0.0.0/8") or target in ("::1", *self.pod.ips)
+            return target if inside else self.pod.ip_of(family(target))
+        netns = self.wiring.node(self.node)
+        if netns.owns(target):
+            return target
+        route = netns.route(target)
+        return (route.src or netns.address_on(route.device, target)) if route else ""
+
+    def run(self, packet: Packet) -> Outcome:
+        """Send the first packet, and see it through."""
+        self.expected = packet.reply()
+        if self.client.kind == "outside":
+            why = f"The packet leaves the {self.client.name} for its own router, like any other."
+            self.wire(Place("outside", self.client.name, "eth0"), "send", why, packet)
+            outcome = self.router(packet)
+        elif self.pod is not None and (not self.pod.ips or self.pod.finished):
+            why = f"Pod {self.pod.key} has no network: it is not running, or nothing gave it an address."
+            self.wire(_in(self.pod), "no route", why, None)
+            outcome = Outcome("no route", "the Pod has no address")
+        elif self.pod is not None and self.isolated:
+            outcome = self.leave_pod(self.pod, packet)
+        else:
+            outcome = self.enter_node(self.node, packet, own=True)
+        return Outcome("undefined", self.note) if self.note and outcome else outcome
+
+    # Pods
+
+    def leave_pod(self, pod: Pod, packet: Packet) -> Outcome:
+        """A packet leaves a Pod, unless it is for the Pod itself."""
+        netns, place, ended = self.wiring.pod(pod), _in(pod), None
+        if self.wiring.model.at_connect and not self.returning:
+            packet, ended = self.at_connect(packet, replace(place, device="connect()"), pod.node, pod)
+        if ended is not None:
+            return ended
+        if netns.owns(packet.dst):
+            return self.enter_pod(pod, packet, "lo")
+        route = netns.route(packet.dst) if packet.src else None
+        if route is None:
+            self.wire(place, "no route", f"The Pod has no {family(packet.dst)} address and no way there.", packet)
+            return Outcome("no route", "Network is unreachable")
+        sized = self.fit(place, packet, netns.interfaces["eth0"].mtu)
+        if isinstance(sized, Outcome):
+            return sized
+        if route.via:
+            why = f"{packet.dst} is not on the Pod's own wire, so the packet goes to its gateway {route.via}: its node."
+        else:
+            why = f"{packet.dst} is in the Pod's own subnet, so the packet goes straight there over the node's bridge."
+        bridge = self.wiring.model.bridge
+        plug = f", plugged into {bridge}" if bridge else ""
+        why += f" The other end of eth0 (a veth pair) is {self.wiring.veth(pod)} on the node{plug}."
+        self.wire(place, "send", why, sized, route=route)
+        here = self.wiring.holder(pod.node, packet.dst) or packet.dst in self.wiring.node(pod.node).addresses
+        if not route.via and not here:
+            return self.nobody_there(place, sized)
+        return self.enter_node(pod.node, sized, sender=pod)
+
+    def at_connect(self, packet: Packet, place: Place, node: str, pod: Pod | None) -> tuple[Packet, Outcome | None]:
+        """eBPF instead of kube-proxy: a Service's address is replaced when a program calls connect()."""
+        c = Crossing(self.moment, self.wiring, self.wiring.nodes[node], packet, sender=pod, own=pod is None)
+        verdict = kernel.translate(c)
+        self.hops += [replace(h, place=place, detail=()) for h in c.hops if h.decision != "pass"]
+        if verdict in ("REJECT", "DROP"):
+            ended = Outcome("refused", c.message) if verdict == "REJECT" else self.silence(c.message)
+            return packet, ended
+        if c.packet != packet:
+            self_call = pod is not None and c.packet.dst in pod.ips
+            packet = replace(c.packet, src=c.packet.dst if self_call else packet.src)
+            self.expected = packet.reply()
+        return packet, None
+
+    def enter_pod(self, pod: Pod, packet: Packet, device: str = "eth0") -> Outcome:
+        """A packet has arrived in a Pod's namespace: the answer at the client, the question at a listener or none."""
+        if self.returning:
+            return self.receive(_in(pod, device), packet, self.pod is not None and pod.key == self.pod.key)
+        found = sockets.pod_answer(pod, packet)
+        self.wire(_in(pod, device), found.word, found.why, packet, rule=found.rule, mechanism="listener")
+        return self.reply(found.outcome, packet, pod=pod)
+
+    # nodes
+
+    def enter_node(self, name: str, packet: Packet, sender: Pod | None = None, own: bool = False) -> Outcome:
+        """A packet in a node's kernel: from a Pod's wire, from the network, or from a program of the node itself."""
+        if len(self.hops) > MAX_HOPS:
+            return self.silence("the packet goes round in circles until its time to live is over")
+        node, ended = self.wiring.nodes[name], None
+        if own and self.wiring.model.at_connect and not self.returning:
+            packet, ended = self.at_connect(packet, Place("node", name, "connect()", name), name, None)
+        if ended is not None:
+            return ended
+        c = kernel.cross(Crossing(self.moment, self.wiring, node, packet, sender, own, self.returning, self.reopened))
+        self.hops += c.hops
+        self.note = self.note or c.note
+        if c.fate == "forward":
+            return self.leave_node(node, c, sender)
+        if c.fate == "local":
+            return self.local(node, c.packet)
+        if c.fate == "timed out":
+            return self.silence(c.message)
+        if c.fate == "undefined" or (own and not self.returning):
+            return Outcome(c.fate, c.message)
+        return self.reply(Outcome(c.fate, c.message), c.packet, node=node, error=True)
+
+    def local(self, node: Node, packet: Packet) -> Outcome:
+        """The packet is for the node itself: one of its programs, or a Pod that uses its network."""
+        place = Place("node", node.name, "lo" if in_cidr(packet.dst, "127.0.0.0/8") else "eth0", node.name)
+        if self.returning:
+            return self.receive(place, packet, self.node == node.name and not self.isolated)
+        found = sockets.node_answer(self.snapshot, node, packet)
+        self.wire(place, found.word, found.why, packet, rule=found.rule, mechanism="listener")
+        return self.reply(found.outcome, packet, node=node)
+
+    def leave_node(self, node: Node, c: Crossing, sender: Pod | None) -> Outcome:
+        """Onwards by the route that was found: to a Pod of this node, into the tunnel, or onto the node's own wire."""
+        assert c.route is not None
+        route, device = c.route, c.netns.interfaces[c.route.device]
+        place = Place("node", node.name, device.name, node.name)
+        packet = self.fit(place, c.packet, device.mtu)
+        if isinstance(packet, Outcome):
+            return packet
+        if device.kind in ("bridge", "veth"):
+            return self.to_local_pod(node, packet, place, route, sender, c.own)
+        if device.kind == "vxlan":
+            return self.wrap(node, packet, place, route)
+        target = f"the next hop {route.via}" if route.via else f"{packet.dst} itself, which is on the same network"
+        self.wire(place, "forward", f"The longest matching route is by {device.name} to {target}.", packet, route=route)
+        return self.fabric(packet, route.via)
+
+    def to_local_pod(
+        self, node: Node, packet: Packet, place: Place, route: Route, sender: Pod | None, own: bool
+    ) -> Outcome:
+        """By the bridge, or straight by the Pod's own wire."""
+        pod = self.wiring.holder(node.name, packet.dst)
+        if pod is None:
+            return self.nobody_there(place, packet, node, own)
+        veth, bridge = self.wiring.veth(pod), self.wiring.model.bridge
+        if bridge and sender is not None and sender.key == pod.key and not self.snapshot.settings.hairpin:
+            why = f"The packet came into {bridge} by {veth} and would have to leave by it: only in hairpin mode, which is off."
+            self.wire(place, "drop", why, packet)
+            return self.silence(f"{bridge} does not send a packet back where it came from (hairpin mode is off)")
+        why = f"{packet.dst} is a Pod of this node: out by {veth}, the node's end of its wire."
+        self.wire(replace(place, device=f"{bridge} → {veth}" if bridge else veth), "forward", why, packet, route=route)
+        return self.enter_pod(pod, packet)
+
+    def wrap(self, node: Node, packet: Packet, place: Place, route: Route) -> Outcome:
+        """VXLAN: the whole packet becomes the content of a UDP packet from node to node."""
+        far = self.wiring.vtep(route.via)
+        sport = 32768 + zlib.crc32(repr(packet.flow).encode()) % 28232
+        outer = Packet(node.ip, sport, far.ip, VXLAN_PORT, "UDP", packet.size + VXLAN_OVERHEAD)
+        wrapped = packet.wrap(outer, VXLAN_VNI)
+        why = f"{packet.dst} is in the range of {far.name}: the whole packet is put into a UDP packet to that node (VXLAN)."
+        self.wire(place, "wrap", why, packet, wrapped, route)
+        return self.fabric(wrapped, "")
+
+    def unwrap(self, node: Node, packet: Packet) -> Outcome:
+        """The other end of the tunnel."""
+        tunnel = self.wiring.model.tunnel
+        if not self.snapshot.settings.overlay_port_open:
+            why = f"A firewall between the nodes stops UDP port {VXLAN_PORT}, so nothing of the overlay arrives."
+            self.wire(Place("fabric", "network"), "drop", why, packet)
+            return self.silence(f"UDP port {VXLAN_PORT} is closed between the nodes")
+        why = f"UDP port {VXLAN_PORT} of this node is {tunnel}'s: it takes the Pod's packet out, unchanged."
+        place = Place("node", node.name, f"eth0 → {tunnel}", node.name)
+        self.wire(place, "unwrap", why, packet, packet.unwrap())
+        return self.enter_node(node.name, packet.unwrap())
+
+    # between the nodes, and outside
+
+    def fabric(self, packet: Packet, via: str) -> Outcome:
+        """The network between the nodes: to a neighbour on it, or to its router."""
+        visible, place, mtu = packet.outer or packet, Place("fabric", "network"), self.snapshot.settings.mtu
+        if visible.size > mtu:
+            why = f"With its wrapping the packet has {visible.size} bytes; the link takes {mtu}. Lost, and nobody tells the Pod."
+            self.wire(place, "drop", why, packet)
+            return self.silence(f"packets of {packet.size} bytes do not fit between the nodes; small ones do")
+        node = self.snapshot.node_by_ip.get(via or visible.dst)
+        if node is None:
+            return self.router(packet)
+        if packet.outer is not None:
+            return self.unwrap(node, packet)
+        self.wire(place, "carry", f"{via or packet.dst} is {node.name}: the network carries it there.", packet)
+        return self.enter_node(node.name, packet)
+
+    def router(self, packet: Packet) -> Outcome:
+        """The network's router: to a node, to the node of a Pod if it was told the range, or out into the world."""
+        place = Place("fabric", "router")
+        if self.returning and packet.dst == self.client.ip:
+            return self.receive(Place("outside", self.client.name, "eth0"), packet, True)
+        host = self.wiring.outside_host(packet.dst)
+        if host is not None:
+            return self.outside(host.name or host.ip, host.ports, packet)
+        route = self.wiring.router.route(packet.dst)
+        node = self.snapshot.node_by_ip.get((route.via if route else "") or packet.dst)
+        if node is not None:
+            behind = "is behind" if route and route.via else "is an address of"
+            self.wire(
+                place, "forward", f"The router knows that {packet.dst} {behind} {node.name}.", packet, route=route
+            )
+            return self.enter_node(node.name, packet)
+        if route is not None and route.device == "lan":
+            return self.nobody_there(replace(place, device="lan"), packet)
+        why = (
+            f"Nobody told the router a way to {packet.dst}, so it sends it to the internet, where nobody has it: lost."
+        )
+        self.wire(place, "lost", why, packet, route=route)
+        return self.silence(f"no machine has {packet.dst}")
+
+    def outside(self, name: str, ports: tuple[int, ...], packet: Packet) -> Outcome:
+        """A machine that is none of the cluster's."""
+        word, why = "accept", f"{name} answers. It sees {packet.src} as the sender."
+        outcome = Outcome("delivered", f"{name} answered", server=name)
+        if packet.protocol != "ICMP" and packet.dport not in ports:
+            word, why = "refuse", f"Nothing listens on port {packet.dport} of {name}, and it says so."
+            outcome = Outcome("refused", f"nothing listens on port {packet.dport} of {name}", server=name)
+        self.wire(Place("outside", name, "eth0"), word, why, packet, mechanism="listener")
+        return self.reply(outcome, packet)
+
+    # the answer
+
+    def reply(self, outcome: Outcome, packet: Packet, pod: Pod | None = None, node: Node | None = None,
+              error: bool = False) -> Outcome:  # fmt: skip
+        """Somebody answers the packet, or (*error*) a kernel on the way says that it got no further: off it goes."""
+        if self.returning:
+            return self.silence(outcome.message)
+        backend = packet.dst if packet.protocol == "ICMP" else host_port(packet.dst, packet.dport)
+        self.answer = outcome if error else replace(outcome, server_saw=packet.src, backend=backend)
+        if pod is not None:
+            return self.leave_pod(pod, packet.reply())
+        return self.enter_node(node.name, packet.reply(), own=True) if node else self.router(packet.reply())
+
+    def receive(self, place: Place, packet: Packet, here: bool) -> Outcome:
+        """The answer has come to an end: is it the client, and is it the connection that it opened?"""
+        assert self.answer is not None and self.expected is not None
+        if not here or packet.flow != self.expected.flow:
+            why = f"Nobody here waits for an answer from {host_port(packet.src, packet.sport)}: it is thrown away."
+            self.wire(place, "drop", why, packet)
+            return self.silence("it came to somebody who did not ask")
+        self.wire(place, "receive", "The answer belongs to the connection that the client opened.", packet)
+        return self.answer
+
+    # ends
+
+    def silence(self, message: str) -> Outcome:
+        """The packet, or the answer to it, is gone, and nobody tells the client."""
+        back = "the answer is lost on its way back: " if self.returning else ""
+        return Outcome("timed out", back + message, SYN_SECONDS)
+
+    def nobody_there(self, place: Place, packet: Packet, node: Node | None = None, own: bool = True) -> Outcome:
+        """Three times the question who has the address (ARP), and no reply. *node* tells the sender, if it is another."""
+        self.wire(
+            place, "no route", f"{packet.dst} should be on {place.device}, but nobody there answers to it.", packet
+        )
+        outcome = Outcome("no route", f"no route to host: nobody has {packet.dst}", NEIGHBOUR_SECONDS)
+        if self.returning:
+            return self.silence(outcome.message)
+        return outcome if own else self.reply(outcome, packet, node=node, error=True)
+
+    def fit(self, place: Place, packet: Packet, mtu: int) -> Packet | Outcome:
+        """The packet, if the device takes its size. ping is told if not; TCP and UDP learn to send smaller ones."""
+        if packet.size <= mtu:
+            return packet
+        if packet.protocol != "ICMP":
+            return replace(packet, size=mtu)
+        why = f"{place.device} takes packets of up to {mtu} bytes; this one has {packet.size} and must not be cut."
+        self.wire(place, "too big", why, packet)
+        return Outcome("no route", f"message too long, mtu={mtu}")
+
+
+def _in(pod: Pod, device: str = "eth0") -> Place:
+    return Place("pod", pod.key, device, pod.node)
