@@ -32,6 +32,7 @@ OUTCOME_SIGNS = {
     "no route": ("⊘", ORANGE),
     "reset": ("↯", ORANGE),
     "undefined": ("~", PURPLE),
+    "stopped": ("■", PURPLE),
 }
 
 # Fill and outline of the lanes and boxes for each kind of place.
