@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from k8snet.controlplane.listeners import ANNOTATION, Listener
 from k8snet.controlplane.snapshot import Node, Pod, Snapshot
+from k8snet.dataplane import proxy
 from k8snet.dataplane.packet import Packet
 from k8snet.dataplane.trace import Outcome
 from k8snet.manifests.addresses import in_cidr
@@ -86,7 +87,7 @@ def node_answer(snapshot: Snapshot, node: Node, packet: Packet) -> Answer:
             outcome = Outcome("delivered", f"Pod {pod.key} answered, on the network of {node.name}", server=pod.key)
             return Answer("accept", why, outcome, pod.ref.at("spec.hostNetwork"))
     program = NODE_PORTS.get(packet.dport) if packet.protocol == "TCP" else None
-    if packet.protocol == "TCP" and any(s.health_check_node_port == packet.dport for s in snapshot.services.values()):
+    if packet.protocol == "TCP" and proxy.health_check(snapshot, node.name, packet.dport):
         program = KUBE_PROXY
     if program:
         why = f"{program} of {node.name} listens on {port} and accepts."

@@ -12,7 +12,7 @@ import zlib
 from dataclasses import replace
 
 from k8snet.controlplane.snapshot import Node, Pod
-from k8snet.dataplane import kernel, sockets, wiring
+from k8snet.dataplane import edge, kernel, sockets, wiring
 from k8snet.dataplane.client import Client
 from k8snet.dataplane.kernel import Crossing
 from k8snet.dataplane.moment import Moment
@@ -38,6 +38,7 @@ class Walk:
         self.hops: list[Hop] = []
         self.answer: Outcome | None = None
         self.expected: Packet | None = None
+        self.relayed: tuple[Packet, Packet] | None = None
         self.note = ""
         self.pod: Pod | None = None
         self.node = client.name if client.kind == "node" else ""
@@ -84,9 +85,7 @@ class Walk:
         """Send the first packet, and see it through."""
         self.expected = packet.reply()
         if self.client.kind == "outside":
-            why = f"The packet leaves the {self.client.name} for its own router, like any other."
-            self.wire(Place("outside", self.client.name, "eth0"), "send", why, packet)
-            outcome = self.router(packet)
+            outcome = self.leave_outside(packet)
         elif self.pod is not None and (not self.pod.ips or self.pod.finished):
             why = f"Pod {self.pod.key} has no network: it is not running, or nothing gave it an address."
             self.wire(_in(self.pod), "no route", why, None)
@@ -96,6 +95,16 @@ class Walk:
         else:
             outcome = self.enter_node(self.node, packet, own=True)
         return Outcome("undefined", self.note) if self.note and outcome else outcome
+
+    def leave_outside(self, packet: Packet) -> Outcome:
+        """A machine outside sends a packet: by its own router to the cluster's edge."""
+        place = Place("outside", self.client.name, "eth0")
+        if packet.dst in ("::1", packet.src) or in_cidr(packet.dst, "127.0.0.0/8"):
+            why = f"{packet.dst} is the {self.client.name} itself, not the cluster, and nothing listens there."
+            self.wire(replace(place, device="lo"), "refuse", why, packet, mechanism="listener")
+            return Outcome("refused", f"nothing listens on port {packet.dport} of the {self.client.name} itself")
+        self.wire(place, "send", f"The packet leaves the {self.client.name} by its own router, like any other.", packet)
+        return self.edge(packet) or self.router(packet)
 
     # Pods
 
@@ -254,11 +263,33 @@ class Walk:
         self.wire(place, "carry", f"{via or packet.dst} is {node.name}: the network carries it there.", packet)
         return self.enter_node(node.name, packet)
 
+    def edge(self, packet: Packet) -> Outcome | None:
+        """What stands before the nodes: a firewall, load balancers. None: it has nothing to do with this packet."""
+        arrival = edge.arrive(self.snapshot, self.moment.rng, packet)
+        self.hops += arrival.hops
+        if arrival.packet != packet:
+            self.relayed = (packet, arrival.packet)
+        if arrival.outcome is None and not arrival.node:
+            return None
+        return arrival.outcome or self.enter_node(arrival.node, arrival.packet)
+
+    def relay_back(self, packet: Packet, asked: Packet) -> Outcome:
+        """The answer reaches a load balancer that opened a connection of its own: it passes it on over the client's."""
+        place = Place("edge", "load balancer")
+        why = "The load balancer passes the answer on over the connection that the client opened to it."
+        self.relayed = None
+        self.wire(place, "pass on", why, packet, asked.reply(), mechanism="edge")
+        return self.router(asked.reply())
+
     def router(self, packet: Packet) -> Outcome:
         """The network's router: to a node, to the node of a Pod if it was told the range, or out into the world."""
         place = Place("fabric", "router")
+        if self.returning and self.relayed and packet.dst == self.relayed[1].src:
+            return self.relay_back(packet, self.relayed[0])
         if self.returning and packet.dst == self.client.ip:
             return self.receive(Place("outside", self.client.name, "eth0"), packet, True)
+        if not self.returning and edge.load_balanced(self.snapshot, packet.dst):
+            return self.edge(packet) or self.silence(f"nothing answers at {packet.dst}")
         host = self.wiring.outside_host(packet.dst)
         if host is not None:
             return self.outside(host.name or host.ip, host.ports, packet)
