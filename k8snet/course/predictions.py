@@ -1,6 +1,6 @@
 """Predict, then look: a question before each demonstration, and after it what happened, why, and what many think.
 
-The questions stand in ``predictions.yaml``. ``predict(ID)`` shows one, ``predict(ID, outcome=…, confidence=…)`` answers
+The questions stand in ``questions/``, one file for each notebook. ``predict(ID)`` shows one, ``predict(ID, outcome=…, confidence=…)`` answers
 it, ``reveal(ID, what_happened)`` compares. Confidence is kept and shown, never graded: confident errors, once corrected,
 stick best, so items that were sure and wrong come back first.
 """
@@ -49,18 +49,20 @@ class Prediction:
 @cache
 def questions() -> Mapping[str, Question]:
     """All questions by id."""
-    text = resources.files("k8snet.course").joinpath("predictions.yaml").read_text(encoding="utf-8")
+    rows: dict[str, Any] = {}
+    for file in sorted(resources.files("k8snet.course").joinpath("questions").iterdir(), key=lambda f: f.name):
+        rows |= yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     return {
         key: Question(
-            key,
-            tuple(row["teaches"]),
-            row["question"],
-            tuple(map(str, row["options"])),
-            str(row["answer"]),
-            row["many_think"],
-            row["because"],
+            id=key,
+            teaches=tuple(row["teaches"]),
+            question=row["question"],
+            options=tuple(map(str, row["options"])),
+            answer=str(row["answer"]),
+            many_think=row["many_think"],
+            because=row["because"],
         )
-        for key, row in (yaml.safe_load(text) or {}).items()
+        for key, row in rows.items()
     }
 
 
