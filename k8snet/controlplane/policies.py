@@ -78,6 +78,11 @@ class Policy:
         """The rules for Ingress or Egress; None if the policy says nothing about that direction."""
         return self.ingress if direction == INGRESS else self.egress
 
+    @property
+    def all_rules(self) -> tuple[Rule, ...]:
+        """The rules of both directions."""
+        return (self.ingress or ()) + (self.egress or ())
+
 
 class Policies:
     """All policies of a snapshot in store order, and by the namespace whose Pods they select."""
@@ -126,39 +131,29 @@ def policy(obj: Object) -> Policy:
     )
 
 
-def _rules(policy_ref: Ref, spec: Mapping[str, Any], direction: str, side: str) -> tuple[Rule, ...]:
-    rules = []
-    for i, rule in enumerate(spec.get(direction) or ()):
-        path = f"spec.{direction}[{i}]"
-        peers = tuple(
-            _peer(policy_ref.at(f"{path}.{side}[{j}]"), p or {}) for j, p in enumerate((rule or {}).get(side) or ())
+def _rules(at: Ref, spec: Mapping[str, Any], direction: str, side: str) -> tuple[Rule, ...]:
+    return tuple(
+        Rule(
+            at.at(path := f"spec.{direction}[{i}]"),
+            side,
+            tuple(_peer(at.at(f"{path}.{side}[{j}]"), p) for j, p in enumerate(rule.get(side) or ())),
+            tuple(_port(at.at(f"{path}.ports[{j}]"), p) for j, p in enumerate(rule.get("ports") or ())),
         )
-        ports = tuple(
-            _port(policy_ref.at(f"{path}.ports[{j}]"), p or {}) for j, p in enumerate((rule or {}).get("ports") or ())
-        )
-        rules.append(Rule(policy_ref.at(path), side, peers, ports))
-    return tuple(rules)
-
-
-def _peer(r: Ref, peer: Mapping[str, Any]) -> PeerRule:
-    def selector(field: str) -> Selector | None:
-        return None if peer.get(field) is None else from_label_selector(peer[field])
-
-    block = peer.get("ipBlock") or {}
-    return PeerRule(
-        r,
-        r.namespace,
-        selector("namespaceSelector"),
-        selector("podSelector"),
-        block.get("cidr") or "",
-        tuple(block.get("except") or ()),
+        for i, rule in enumerate(spec.get(direction) or ())
     )
 
 
-def _port(r: Ref, port: Mapping[str, Any]) -> PortRule:
+def _peer(at: Ref, peer: Mapping[str, Any]) -> PeerRule:
+    namespaces, pods = (
+        None if peer.get(f) is None else from_label_selector(peer[f]) for f in ("namespaceSelector", "podSelector")
+    )
+    block = peer.get("ipBlock") or {}
+    return PeerRule(at, at.namespace, namespaces, pods, block.get("cidr") or "", tuple(block.get("except") or ()))
+
+
+def _port(at: Ref, port: Mapping[str, Any]) -> PortRule:
     protocol, value = port.get("protocol") or "TCP", port.get("port")
     if isinstance(value, str):
-        return PortRule(r, protocol, value, 0, 0)
-    if value is None:
-        return PortRule(r, protocol, "", 0, 65535)
-    return PortRule(r, protocol, "", value, port.get("endPort") or value)
+        return PortRule(at, protocol, value, 0, 0)
+    first, last = (0, 65535) if value is None else (value, port.get("endPort") or value)
+    return PortRule(at, protocol, "", first, last)

@@ -77,7 +77,7 @@ def _address(family_name: str, number: int) -> str:
 
 
 def _rules(policies: Iterable[Policy]) -> Iterator[Rule]:
-    return (rule for p in policies for rule in (*(p.ingress or ()), *(p.egress or ())))
+    return (rule for p in policies for rule in p.all_rules)
 
 
 def _peers(policies: Iterable[Policy]) -> Iterator[PeerRule]:

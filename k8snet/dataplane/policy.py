@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -147,26 +147,6 @@ class SideVerdict:
         if self.note:
             yield 1, f"note: {self.note}"
 
-    def to_dict(self) -> dict[str, Any]:
-        """The same as plain data."""
-        return {
-            "direction": self.direction,
-            "end": self.end,
-            "allowed": self.allowed,
-            "why": self.why,
-            "policies": [str(p) for p in self.policies],
-            "tried": [
-                {
-                    "rule": str(t.rule),
-                    "allowed": t.allowed,
-                    "checks": [{"field": str(c.ref), "met": c.met, "text": c.text} for c in t.checks],
-                }
-                for t in self.tried
-            ],
-            "rule": str(self.rule) if self.rule else None,
-            "note": self.note,
-        }
-
 
 _WORD = {True: "allowed", False: "blocked", None: "undefined"}
 
@@ -185,9 +165,8 @@ class Verdict:
     @property
     def allowed(self) -> bool | None:
         """True, False, or None where Kubernetes does not define the answer."""
-        if self.egress.allowed and self.ingress.allowed:
-            return True
-        return None if None in (self.egress.allowed, self.ingress.allowed) and not self.blocked_by else False
+        both = self.egress.allowed, self.ingress.allowed
+        return False if False in both else None if None in both else True
 
     @property
     def blocked_by(self) -> tuple[SideVerdict, ...]:
@@ -223,17 +202,16 @@ class Verdict:
         return "".join(parts)
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain data (JSON)."""
-        return {
-            "source": str(self.source),
-            "destination": str(self.destination),
-            "port": self.port,
-            "protocol": self.protocol,
-            "allowed": self.allowed,
-            "undefined": self.undefined,
-            "egress": self.egress.to_dict(),
-            "ingress": self.ingress.to_dict(),
-        }
+        """The same as plain data (JSON); references and ends as text."""
+        return {**_plain(self), "allowed": self.allowed, "undefined": self.undefined}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (Ref, Peer)):
+        return str(value)
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
+    return {f.name: _plain(getattr(value, f.name)) for f in fields(value)} if is_dataclass(value) else value
 
 
 def verdict(snapshot: Snapshot, source: Peer, destination: Peer, port: int, protocol: str = "TCP") -> Verdict:
@@ -243,15 +221,8 @@ def verdict(snapshot: Snapshot, source: Peer, destination: Peer, port: int, prot
     the source has too.
     """
     source, destination = _one_family(source, destination)
-    protocol = protocol.upper()
-    return Verdict(
-        source,
-        destination,
-        port,
-        protocol,
-        egress_verdict(snapshot, source, destination, port, protocol),
-        ingress_verdict(snapshot, source, destination, port, protocol),
-    )
+    sides = [side(snapshot, source, destination, port, protocol) for side in (egress_verdict, ingress_verdict)]
+    return Verdict(source, destination, port, protocol.upper(), *sides)
 
 
 def _one_family(source: Peer, destination: Peer) -> tuple[Peer, Peer]:
@@ -281,12 +252,10 @@ def _side(
     snapshot: Snapshot, direction: str, here: Peer, there: Peer, server: Pod | None, port: int, protocol: str
 ) -> SideVerdict:
     """One end's decision, in the order in which it is taken."""
-    pod = here.workload
+    pod, protocol = here.workload, protocol.upper()
     if pod is None:
-        hostnet = "its network is its node's (hostNetwork): the API leaves this open, and plugins do not isolate it"
-        return SideVerdict(
-            direction, str(here), True, hostnet if isinstance(here.who, Pod) else "policies isolate Pods only"
-        )
+        why = _HOST_NETWORK if isinstance(here.who, Pod) else "policies isolate Pods only"
+        return SideVerdict(direction, str(here), True, why)
     policies = compiled(snapshot).selecting(pod, direction)
     refs = tuple(p.ref for p in policies)
     answer = partial(SideVerdict, direction, str(here), policies=refs)
@@ -302,77 +271,74 @@ def _side(
         return answer(True, f"no policy selects it for {direction}, so it is not isolated")
     if protocol not in DEFINED:
         return answer(None, f"NetworkPolicy is defined for TCP, UDP and SCTP; what it does to {protocol} is not")
-    tried = []
-    for policy in policies:
-        for rule in policy.rules(direction) or ():
-            tried.append(try_rule(snapshot, rule, there, server, port, protocol))
-            if tried[-1].allowed:
-                return answer(
-                    True,
-                    "a rule allows it",
-                    tried=tuple(tried),
-                    rule=tried[-1].checks[0].ref,
-                    note=_note(there, tried[-1]),
-                )
-    reason = f"it is isolated for {direction}, and " + ("none of the rules matches" if tried else "there is no rule")
-    return answer(False, reason, tried=tuple(tried), rule=refs[0].at("spec.podSelector"))
+    tried: list[Tried] = []
+    for rule in (rule for policy in policies for rule in policy.rules(direction) or ()):
+        tried.append(try_rule(snapshot, rule, there, server, port, protocol))
+        if tried[-1].allowed:
+            by = tried[-1].checks[0].ref
+            note = _BLOCK_NOTE if isinstance(there.who, Pod) and by.field.endswith("ipBlock") else ""
+            return answer(True, "a rule allows it", tried=tuple(tried), rule=by, note=note)
+    why = f"it is isolated for {direction}, and " + ("none of the rules matches" if tried else "there is no rule")
+    note = _NODE_NOTE if there.host and there.host == pod.node else ""
+    return answer(False, why, tried=tuple(tried), rule=refs[0].at("spec.podSelector"), note=note)
 
 
-def _note(there: Peer, tried: Tried) -> str:
-    if isinstance(there.who, Pod) and tried.checks[0].ref.field.endswith("ipBlock"):
-        return "ipBlock matched a Pod by its present address; its successor gets another (F27)"
-    return ""
+_HOST_NETWORK = "its network is its node's (hostNetwork): the API leaves this open, and plugins do not isolate it"
+_BLOCK_NOTE = "ipBlock matched a Pod by its present address; its successor gets another (F27)"
+_NODE_NOTE = "the documentation lets a Pod reach its own node always; most plugins hold it to the rules, as here"
 
 
 def try_rule(snapshot: Snapshot, rule: Rule, there: Peer, server: Pod | None, port: int, protocol: str) -> Tried:
     """One rule against one connection: one of its peers must match the other end *there*, and one of its ports."""
-    peers = _alternatives(
-        rule.peers, lambda p: _check_peer(snapshot, p, there), Check(rule.ref, True, f"no {rule.side}: anyone")
-    )
+    anyone, every = Check(rule.ref, True, f"no {rule.side}: anyone"), Check(rule.ref, True, "no ports: every port")
+    peers = _alternatives(rule.peers, lambda p: _check_peer(snapshot, p, there)) or (anyone,)
     if not peers[-1].met:
         return Tried(rule.ref, False, peers)
-    ports = _alternatives(
-        rule.ports, lambda p: _check_port(p, server, port, protocol), Check(rule.ref, True, "no ports: every port")
-    )
+    ports = _alternatives(rule.ports, lambda p: _check_port(p, server, port, protocol)) or (every,)
     return Tried(rule.ref, ports[-1].met, peers + ports)
 
 
-def _alternatives(entries: Sequence[Entry], check: Callable[[Entry], Check], none: Check) -> tuple[Check, ...]:
-    """The first entry that is met, or what failed in each."""
+def _alternatives(entries: Sequence[Entry], check: Callable[[Entry], Check]) -> tuple[Check, ...]:
+    """The first entry that is met, or what failed in each; nothing if there are no entries."""
     checks = []
     for entry in entries:
         checks.append(check(entry))
         if checks[-1].met:
             return (checks[-1],)
-    return tuple(checks) or (none,)
+    return tuple(checks)
 
 
 def _check_peer(snapshot: Snapshot, peer: PeerRule, there: Peer) -> Check:
+    failed = _block_failure(peer, there) if peer.block else _selector_failure(snapshot, peer, there)
+    if failed:
+        return Check(peer.ref.at(f"{peer.ref.field}{failed[0]}"), False, failed[1])
     if peer.block:
-        at = peer.ref.at(f"{peer.ref.field}.ipBlock")
-        if not in_cidr(there.address, peer.block):
-            return Check(at, False, f"{there.address or there} is not in {peer.block}")
-        hole = next((e for e in peer.excepts if in_cidr(there.address, e)), None)
-        if hole:
-            return Check(at.at(f"{at.field}.except"), False, f"{there.address} is in the exception {hole}")
-        return Check(at, True, f"{there.address} is in {peer.block}")
-    if peer.pods is None and peer.namespaces is None:
-        return Check(peer.ref, False, "an empty entry matches nobody")
+        return Check(peer.ref.at(f"{peer.ref.field}.ipBlock"), True, f"{there.address} is in {peer.block}")
+    return Check(peer.ref, True, f"selects {there}")
+
+
+def _block_failure(peer: PeerRule, there: Peer) -> tuple[str, str] | None:
+    if not in_cidr(there.address, peer.block):
+        return ".ipBlock", f"{there.address or there} is not in {peer.block}"
+    hole = next((e for e in peer.excepts if in_cidr(there.address, e)), None)
+    return (".ipBlock.except", f"{there.address} is in the exception {hole}") if hole else None
+
+
+def _selector_failure(snapshot: Snapshot, peer: PeerRule, there: Peer) -> tuple[str, str] | None:
     pod = there.workload
     if pod is None:
-        return Check(peer.ref, False, f"selectors find Pods with an address of their own, and {there} is none")
-    if peer.namespaces is None:
-        if pod.namespace != peer.namespace:
-            text = f"a podSelector alone means namespace {peer.namespace}; {there} is in {pod.namespace}"
-            return Check(peer.ref.at(f"{peer.ref.field}.podSelector"), False, text)
-    else:
-        text = _lacks(peer.namespaces, snapshot.namespace_labels(pod.namespace), f"Namespace {pod.namespace}")
-        if text:
-            return Check(peer.ref.at(f"{peer.ref.field}.namespaceSelector"), False, text)
-    text = _lacks(peer.pods, pod.labels, str(there)) if peer.pods is not None else ""
-    if text:
-        return Check(peer.ref.at(f"{peer.ref.field}.podSelector"), False, text)
-    return Check(peer.ref, True, f"selects {there}")
+        return "", f"selectors find Pods with an address of their own, and {there} is none"
+    if peer.namespaces is not None:
+        labels = snapshot.namespace_labels(pod.namespace)
+        if text := _lacks(peer.namespaces, labels, f"Namespace {pod.namespace}"):
+            return ".namespaceSelector", text
+    elif peer.pods is None:
+        return "", "an empty entry matches nobody"
+    elif pod.namespace != peer.namespace:
+        return ".podSelector", f"alone it means namespace {peer.namespace}; {there} is in {pod.namespace}"
+    if peer.pods is not None and (text := _lacks(peer.pods, pod.labels, str(there))):
+        return ".podSelector", text
+    return None
 
 
 def _lacks(selector: Selector, labels: Labels, whose: str) -> str:
@@ -391,12 +357,9 @@ def _check_port(rule: PortRule, server: Pod | None, port: int, protocol: str) ->
     if not rule.name:
         met = rule.first <= port <= rule.last
         return Check(rule.ref, met, f"{asked} is in {rule}" if met else f"is {rule}, not {asked}")
-    if server is None:
-        return Check(
-            rule.ref, False, f"{rule.name} names a Pod's port, and the destination is no Pod with its own address"
-        )
-    number = server.named_port(rule.name, protocol)
-    if number is None:
-        return Check(rule.ref, False, f"Pod {server.key} has no {protocol} port named {rule.name}")
+    number = server.named_port(rule.name, protocol) if server else None
+    if server is None or number is None:
+        whose = f"Pod {server.key} has" if server else "the destination is no Pod with its own address, so it has"
+        return Check(rule.ref, False, f"{whose} no {protocol} port named {rule.name}")
     text = f"port {rule.name} of Pod {server.key} is {number}"
     return Check(rule.ref, number == port, text if number == port else f"{text}, not {port}")

@@ -37,20 +37,6 @@ class Group:
     members: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Counterexample:
-    """A pair that is not as expected. ``verdict`` says why it is as it is."""
-
-    client: str
-    server: str
-    expected: bool
-    verdict: Verdict
-
-    def __str__(self) -> str:
-        wanted = "to be allowed" if self.expected else "to be blocked"
-        return f"{self.client} to {self.server} was expected {wanted}\n{self.verdict}"
-
-
 @dataclass(frozen=True)
 class Reachability:
     """Who reaches whom. ``clients`` and ``servers`` name the rows and columns, `rows` and `matrix` give the cells.
@@ -104,13 +90,10 @@ class Reachability:
 
     def row(self, client: str) -> str:
         """One row as text: ``.`` allowed, ``X`` blocked, ``~`` undefined."""
-        base, always = self._base_rows[self.group_of[client]], self._always(client)
-        if all(base[i] == "." for i in always):
-            return base
-        cells = list(base)
-        for i in always:
-            cells[i] = "."
-        return "".join(cells)
+        cells = bytearray(self._base_rows[self.group_of[client]], "ascii")
+        for i in self._always(client):
+            cells[i] = ord(".")
+        return cells.decode()
 
     def rows(self) -> tuple[str, ...]:
         """All rows as text, in the order of ``clients``."""
@@ -154,22 +137,29 @@ class Reachability:
         mask = self.isolated[direction]
         return tuple(n for n in names if isinstance(self.ends[n].peer.who, Pod) and not mask >> self.group_of[n] & 1)
 
-    def find(self, expected: Mapping[Pair, bool] | Callable[[str, str], bool | None]) -> Counterexample | None:
-        """The first pair that is not as expected, or None.
+    def find(
+        self, expected: Mapping[Pair, bool] | Callable[[str, str], bool | None]
+    ) -> tuple[str, str, Verdict] | None:
+        """The first client and server that are not as expected, with the verdict that says why; None if all are.
 
         *expected* maps (client, server) to True or False, or is a function of both that answers None for "no matter".
         """
-        ask = expected if callable(expected) else lambda c, s: expected.get((c, s))
         for client in self.clients:
             for server, cell in zip(self.servers, self.row(client), strict=True):
-                wanted = ask(client, server)
+                wanted = expected(client, server) if callable(expected) else expected.get((client, server))
                 if wanted is not None and wanted != (cell == "."):
-                    return Counterexample(client, server, wanted, self.why(client, server))
+                    return client, server, self.why(client, server)
         return None
 
     def diff(self, after: Reachability) -> Difference:
-        """What changes between this and a later state, on the ends that both have."""
-        return Difference(self, after)
+        """What changes between this and a later state, for the ends that both have."""
+        clients, servers = (
+            tuple(n for n in before if n in set(later))
+            for before, later in ((self.clients, after.clients), (self.servers, after.servers))
+        )
+        columns = [(self._column[s], after._column[s]) for s in servers]
+        pairs = ((self.row(c), after.row(c)) for c in clients)
+        return Difference(clients, servers, tuple("".join(_sign(b[i], a[j]) for i, j in columns) for b, a in pairs))
 
     # for people
 
@@ -192,15 +182,9 @@ class Reachability:
     def _describe(self, members: Sequence[str]) -> str:
         if len(members) == 1:
             return members[0]
-        kinds = dict.fromkeys(self._kind(self.ends[m]) for m in members)
-        return "; ".join(list(kinds)[:3]) + (f"; {len(kinds) - 3} more kinds" if len(kinds) > 3 else "")
-
-    def _kind(self, end: End) -> str:
-        pod = end.peer.workload
-        if pod is None:
-            return end.name if end.place == "outside" else f"hostNetwork on {end.peer.host}"
         keys = allpairs.label_keys(compiled(self.snapshot).all)
-        return " ".join([f"{pod.namespace}:", *(f"{k}={pod.labels[k]}" for k in keys if k in pod.labels)])
+        kinds = list(dict.fromkeys(_kind(self.ends[m], keys) for m in members))
+        return "; ".join(kinds[:3]) + (f"; {len(kinds) - 3} more kinds" if len(kinds) > 3 else "")
 
     def __str__(self) -> str:
         total = len(self.clients) * len(self.servers)
@@ -225,13 +209,16 @@ class Reachability:
 
     def to_dict(self) -> dict[str, Any]:
         """Rows and names as plain data (JSON)."""
-        return {
-            "port": self.port,
-            "protocol": self.protocol,
-            "clients": list(self.clients),
-            "servers": list(self.servers),
-            "rows": list(self.rows()),
-        }
+        names = {"clients": list(self.clients), "servers": list(self.servers)}
+        return {"port": self.port, "protocol": self.protocol, **names, "rows": list(self.rows())}
+
+
+def _kind(end: End, keys: Iterable[str]) -> str:
+    """What a group's name says of an end: its namespace and those of its labels that policies mention."""
+    pod = end.peer.workload
+    if pod is None:
+        return f"node {end.peer.host}" if end.peer.host else end.name
+    return " ".join([pod.namespace, *(f"{k}={pod.labels[k]}" for k in keys if k in pod.labels)])
 
 
 def grid(clients: Sequence[str], servers: Sequence[str], rows: Sequence[str]) -> Iterator[str]:
@@ -246,36 +233,20 @@ def grid(clients: Sequence[str], servers: Sequence[str], rows: Sequence[str]) ->
 
 @dataclass(frozen=True)
 class Difference:
-    """Two states of the same pairs. ``leaks`` are newly allowed, ``blocks`` newly blocked; falsy if nothing changed."""
+    """Two states of the same pairs, as rows of signs: ``.`` and ``X`` unchanged, ``+`` newly allowed, ``-`` newly
+    blocked. Falsy if nothing changed."""
 
-    before: Reachability = field(repr=False)
-    after: Reachability = field(repr=False)
-
-    @cached_property
-    def clients(self) -> tuple[str, ...]:
-        """The rows: clients of both states."""
-        return tuple(c for c in self.before.clients if c in set(self.after.clients))
-
-    @cached_property
-    def servers(self) -> tuple[str, ...]:
-        """The columns: servers of both states."""
-        return tuple(s for s in self.before.servers if s in set(self.after.servers))
+    clients: tuple[str, ...]
+    servers: tuple[str, ...]
+    signs: tuple[str, ...] = field(repr=False)
 
     def rows(self) -> tuple[str, ...]:
-        """Rows of signs: ``.`` and ``X`` as before, ``+`` newly allowed, ``-`` newly blocked."""
-        pick = [(self.before._column[s], self.after._column[s]) for s in self.servers]
-        return tuple(
-            "".join(_sign(b[i], a[j]) for i, j in pick)
-            for b, a in ((self.before.row(c), self.after.row(c)) for c in self.clients)
-        )
+        """The rows, in the order of ``clients``."""
+        return self.signs
 
     def _pairs(self, sign: str) -> tuple[Pair, ...]:
-        return tuple(
-            (client, server)
-            for client, row in zip(self.clients, self.rows(), strict=True)
-            for server, cell in zip(self.servers, row, strict=True)
-            if cell == sign
-        )
+        rows = ((c, row) for c, row in zip(self.clients, self.signs, strict=True) if sign in row)
+        return tuple((c, s) for c, row in rows for s, cell in zip(self.servers, row, strict=True) if cell == sign)
 
     @cached_property
     def leaks(self) -> tuple[Pair, ...]:
@@ -291,9 +262,7 @@ class Difference:
         return bool(self.leaks or self.blocks)
 
     def __str__(self) -> str:
-        if not self:
-            return "no pair changed"
-        lines = [f"{len(self.leaks)} newly allowed, {len(self.blocks)} newly blocked"]
+        lines = [f"{len(self.leaks)} pairs newly allowed, {len(self.blocks)} newly blocked"]
         for sign, pairs in (("+", self.leaks), ("-", self.blocks)):
             lines += [f"  {sign} {client} to {server}" for client, server in pairs[:20]]
             lines += [f"  {sign} … and {len(pairs) - 20} more"] if len(pairs) > 20 else []
