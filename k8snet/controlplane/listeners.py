@@ -21,6 +21,7 @@ import yaml
 from k8snet.manifests.kinds import Object
 
 ANNOTATION = "k8snet.io/listen"
+PATHS = "k8snet.io/paths"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,13 @@ def image_facts(image: str) -> dict[str, str]:
     for prefix in ("docker.io/library/", "docker.io/", "library/"):
         name = name.removeprefix(prefix)
     return _images().get(name, {})
+
+
+def paths_of(obj: Object, image: str) -> list[str]:
+    """The paths that a Pod's plain web server has: those of the annotation ``k8snet.io/paths``, else what its image is
+    known to have. Empty: every path is there."""
+    known: str = (obj["metadata"].get("annotations") or {}).get(PATHS, image_facts(image).get("paths", ""))
+    return known.replace(",", " ").split()
 
 
 _ENTRY = re.compile(

@@ -15,7 +15,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from k8snet.controlplane import endpoints, fresh, kubelet, lifecycle, load_balancers, nodes, scheduler, workloads
+from k8snet.controlplane import (
+    deployments,
+    endpoints,
+    fresh,
+    kubelet,
+    lifecycle,
+    load_balancers,
+    nodes,
+    scheduler,
+    sets,
+)
 from k8snet.controlplane.api import Api
 from k8snet.controlplane.events import Events
 from k8snet.controlplane.settings import Settings
@@ -54,6 +64,9 @@ class ControlPlane:
         self._places: dict[str, int] = {}
         self._baseline = 0
         self._appointments: list[tuple[float, str, Key]] = []
+        # What the kubelets remember: the Service variables of running containers, and how probes went, by Pod.
+        self.environments: dict[str, dict[str, str]] = {}
+        self._memory: dict[str, dict[tuple[object, ...], Any]] = {}
         self._snapshot: Snapshot | None = None
         self._snapshot_of: tuple[int, Settings] | None = None
 
@@ -65,6 +78,8 @@ class ControlPlane:
         twin.api = Api(twin)
         twin._places = dict(self._places)
         twin._appointments = list(self._appointments)
+        twin.environments = dict(self.environments)
+        twin._memory = {key: dict(slots) for key, slots in self._memory.items()}
         return twin
 
     @property
@@ -115,7 +130,7 @@ class ControlPlane:
         """The typed, frozen view of all objects, read anew only where the store has changed."""
         state = (self.store.version, self._settings)
         if self._snapshot is None or state != self._snapshot_of:
-            self._snapshot = Snapshot(self.store, self._settings, self._snapshot)
+            self._snapshot = Snapshot(self.store, self._settings, self._snapshot, dict(self.environments))
             self._snapshot_of = state
         return self._snapshot
 
@@ -151,14 +166,44 @@ class ControlPlane:
         if appointment not in self._appointments:
             heapq.heappush(self._appointments, appointment)
 
+    # for kubelets
+
+    def report(self, pod: Object, reason: str, message: str, container: str = "", *, kind: str = "Normal") -> None:
+        """Record an event of a Pod's kubelet, about the Pod or one of its containers."""
+        field = f"spec.containers{{{container}}}" if container else ""
+        host = pod["spec"].get("nodeName") or ""
+        self.events.record(pod, reason, message, "kubelet", kind=kind, host=host, field=field)
+
+    def remembered(self, pod: Object, slot: tuple[object, ...]) -> Any:
+        """What was last remembered of a Pod in *slot*, or None."""
+        return self._memory.get(pod["metadata"]["uid"], {}).get(slot)
+
+    def remember(self, pod: Object, slot: tuple[object, ...], value: Any) -> None:
+        """Remember something of a Pod; `forget` ends it."""
+        self._memory.setdefault(pod["metadata"]["uid"], {})[slot] = value
+
+    def first_time(self, pod: Object, slot: tuple[object, ...]) -> bool:
+        """Whether this was not asked before of a Pod."""
+        known = self.remembered(pod, slot)
+        self.remember(pod, slot, True)
+        return known is None
+
+    def forget(self, pod: Object) -> None:
+        """A Pod is gone, and what was remembered of it."""
+        meta = pod["metadata"]
+        self._memory.pop(meta["uid"], None)
+        self.environments.pop(f"{meta['namespace']}/{meta['name']}", None)
+
 
 # Run in this order, again and again, until a whole round writes nothing. What one returns is not looked at.
 CONTROLLERS: tuple[Callable[[ControlPlane], object], ...] = (
     nodes.register,
     lifecycle.end_namespaces,
     lifecycle.collect_garbage,
-    workloads.deployments,
-    workloads.replica_sets,
+    deployments.deployments,
+    deployments.replica_sets,
+    sets.stateful_sets,
+    sets.daemon_sets,
     scheduler.schedule,
     kubelet.run_pods,
     load_balancers.balance,

@@ -237,7 +237,8 @@ def containers_of(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [*(spec.get("containers") or ()), *sidecars]
 
 
-def _pod(obj: Object, settings: Settings) -> Pod:
+def pod_view(obj: Object, settings: Settings) -> Pod:
+    """A Pod read from its object; every other reader goes through a `Snapshot`."""
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
     r = ref(obj)
     ips = [p["ip"] for p in status.get("podIPs") or () if p.get("ip")] or [status.get("podIP")]
@@ -354,9 +355,17 @@ class Snapshot:
     Do not write to anything reached from here.
     """
 
-    def __init__(self, objects: Iterable[Object], settings: Settings, previous: Snapshot | None = None) -> None:
-        """Read *objects*. *previous* saves work: views of objects that are the very same dicts are taken over from it."""
+    def __init__(
+        self,
+        objects: Iterable[Object],
+        settings: Settings,
+        previous: Snapshot | None = None,
+        environments: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
+        """Read *objects*. *previous* saves work: views of objects that are the very same dicts are taken over from it.
+        *environments* holds the Service variables that containers were started with, by Pod: no object says it."""
         self.settings = settings
+        self.environments: Mapping[str, Mapping[str, str]] = environments or {}
         self._views: dict[int, tuple[Object, Any]] = {}
         reuse = previous._views if previous is not None and previous.settings.loaded == settings.loaded else {}
         by_kind: dict[str, list[Object]] = defaultdict(list)
@@ -375,7 +384,7 @@ class Snapshot:
 
         self.namespaces: Mapping[str, Namespace] = {n.name: n for n in views("Namespace", _namespace)}
         self.nodes: Mapping[str, Node] = {n.name: n for n in views("Node", _node)}
-        self.pods: Mapping[str, Pod] = {p.key: p for p in views("Pod", lambda o: _pod(o, settings))}
+        self.pods: Mapping[str, Pod] = {p.key: p for p in views("Pod", lambda o: pod_view(o, settings))}
         self.services: Mapping[str, Service] = {s.key: s for s in views("Service", _service)}
         self.slices: tuple[Slice, ...] = tuple(views("EndpointSlice", _slice))
 

@@ -59,7 +59,8 @@ def seconds_of(timestamp: str) -> float:
 
 
 def _owners(obj: Object) -> Iterable[str]:
-    return (o.get("uid", "") for o in obj["metadata"].get("ownerReferences") or ())
+    references = obj["metadata"].get("ownerReferences") or ()
+    return [o.get("uid", "") for o in references] or ([""] if obj["kind"] == "Pod" else [])
 
 
 def _node(obj: Object) -> Iterable[str]:
@@ -67,7 +68,8 @@ def _node(obj: Object) -> Iterable[str]:
     return (node,) if node else ()
 
 
-# What objects can be found by, besides their key: index name -> the values under which an object is found.
+# What objects can be found by, besides their key: index name -> the values under which an object is found. An owner is
+# named by its uid; Pods that nobody owns stand under the empty one.
 INDEXES: Mapping[str, Callable[[Object], Iterable[str]]] = {"owner": _owners, "node": _node}
 
 

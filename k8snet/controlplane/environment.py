@@ -1,0 +1,52 @@
+"""Service environment variables: what a container finds of the Services that were there when it started.
+
+From pkg/kubelet/envvars (envvars.go) and kubelet_pods.go: the Services of the Pod's namespace that have a cluster IP,
+and the API's own from namespace default. A Service that comes later is not among them (but DNS knows it).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from k8snet.controlplane.store import Store
+from k8snet.manifests.kinds import Object
+
+if TYPE_CHECKING:
+    from k8snet.controlplane.plane import ControlPlane
+
+
+def record(plane: ControlPlane, pod: Object) -> None:
+    """Note what a Pod's containers are started with now."""
+    meta = pod["metadata"]
+    plane.environments[f"{meta['namespace']}/{meta['name']}"] = variables(plane.store, pod)
+
+
+def variables(store: Store, pod: Object) -> dict[str, str]:
+    """The variables for a Pod whose containers start now, sorted by Service name."""
+    namespace = pod["metadata"]["namespace"]
+    services = {"kubernetes": store.get("Service", "default", "kubernetes")}
+    if pod["spec"].get("enableServiceLinks", True):
+        services |= {s["metadata"]["name"]: s for s in store.all("Service", namespace)}
+    result: dict[str, str] = {}
+    for name, service in sorted(services.items()):
+        address = service["spec"].get("clusterIP") if service else None
+        if service and address and address != "None" and service["spec"].get("type") != "ExternalName":
+            result |= _of_service(name.upper().replace("-", "_"), address, service["spec"].get("ports") or [])
+    return result
+
+
+def _of_service(prefix: str, address: str, ports: list[dict[str, object]]) -> dict[str, str]:
+    first = ports[0]["port"]
+    found = {f"{prefix}_SERVICE_HOST": address, f"{prefix}_SERVICE_PORT": str(first)}
+    for port in ports:
+        if port.get("name"):
+            name = str(port["name"]).upper().replace("-", "_")
+            found[f"{prefix}_SERVICE_PORT_{name}"] = str(port["port"])
+    host = f"[{address}]" if ":" in address else address
+    for port in ports:
+        protocol, number = str(port.get("protocol") or "TCP"), port["port"]
+        url = f"{protocol.lower()}://{host}:{number}"
+        stem = f"{prefix}_PORT_{number}_{protocol.upper()}"
+        found.setdefault(f"{prefix}_PORT", url)
+        found |= {stem: url, f"{stem}_PROTO": protocol.lower(), f"{stem}_PORT": str(number), f"{stem}_ADDR": address}
+    return found
