@@ -1,7 +1,7 @@
 """What Ingress and Gateway controllers read from objects: whose an Ingress is, hosts, paths, certificates, endpoints.
 
 Facts: networking/v1 types.go and the Ingress page of the documentation; gateway-api apis/v1. Controllers run as Pods.
-Which controller a Pod runs stands in its annotation (`INGRESS`, `GATEWAY`) or, for known images, in images.yaml.
+Which controller a Pod runs stands in its annotation (`CONTROLLER`, `GATEWAY`) or, for known images, in images.yaml.
 """
 
 from __future__ import annotations
@@ -16,21 +16,31 @@ from k8snet.controlplane.listeners import image_facts
 from k8snet.controlplane.snapshot import Pod, Service, ServicePort, Snapshot, containers_of
 from k8snet.manifests.kinds import Object, Ref, ref
 
-INGRESS = "k8snet.io/ingress-controller"
-GATEWAY = "k8snet.io/gateway-controller"
+CONTROLLER = "k8snet.io/ingress-controller"
+GATEWAY = "k8snet.io/gateway"
 CERT_HOSTS = "k8snet.io/cert-hosts"
 
 
-def runs(pod: Pod, kind: str) -> str:
-    """The controller (as in ``spec.controller``) that a Pod runs; *kind* is `INGRESS` or `GATEWAY`. Empty if none."""
-    images = [image_facts(c.get("image") or "") for c in containers_of(pod.spec)]
-    known = next((f[kind.rpartition("/")[2]] for f in images if kind.rpartition("/")[2] in f), "")
-    return str((pod.obj["metadata"].get("annotations") or {}).get(kind, known))
+def controller_in(pod: Pod) -> str:
+    """The Ingress controller (as in ``spec.controller``) that a Pod runs: by its annotation, or as known for its
+    image. Empty if it runs none."""
+    images = (image_facts(c.get("image") or "") for c in containers_of(pod.spec))
+    known = next((f["ingress-controller"] for f in images if "ingress-controller" in f), "")
+    return str((pod.obj["metadata"].get("annotations") or {}).get(CONTROLLER, known))
 
 
-def running(snapshot: Snapshot, kind: str) -> frozenset[str]:
-    """The controllers of a kind that have a Pod which has not finished."""
-    return frozenset(runs(p, kind) for p in snapshot.pods.values() if not p.finished) - {""}
+def gateway_of(pod: Pod) -> str:
+    """The Gateway (``namespace/name``) whose proxy a Pod is, by its annotation; empty if it is none."""
+    return str((pod.obj["metadata"].get("annotations") or {}).get(GATEWAY, ""))
+
+
+def running(snapshot: Snapshot) -> dict[str, list[Pod]]:
+    """The Pods of each Ingress controller that runs, by its name."""
+    found: dict[str, list[Pod]] = {}
+    for pod in snapshot.pods.values():
+        if not pod.finished and (name := controller_in(pod)):
+            found.setdefault(name, []).append(pod)
+    return found
 
 
 # Ingress classes

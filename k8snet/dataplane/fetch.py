@@ -1,21 +1,23 @@
-"""One HTTP request and its answer, as journeys: the name, the connection, TLS, the application that answers.
+"""One HTTP request and its answer, as journeys: the name, the connection, TLS, and whoever answers.
 
-The client resolves the name (lookup), tries the addresses in turn (journey) and speaks to whoever accepted: a plain
-server, a controller's proxy, which sends the request on over a connection of its own, or a host outside. TLS here is
-names and trust only, no cryptography. Texts of refusals belong to curl and wget (shell/curl.py); this file says what
-happened, by the words of `ERRORS`.
+The client resolves the name (lookup), tries the addresses in turn (journey) and speaks to what accepted: a plain server
+(servers), a host outside, or a controller's proxy (ingress, gateway), which sends the request on over a connection of its
+own: a trace inside the trace. TLS here is names and trust only, no cryptography. Texts of refusals belong to curl and
+wget (shell/curl.py); this file says what happened, in the words of `ERRORS`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from k8snet.controlplane.listeners import image_facts
-from k8snet.controlplane.snapshot import Pod, Snapshot, containers_of
-from k8snet.dataplane import journey, lookup
+from k8snet.controlplane import routes
+from k8snet.controlplane.snapshot import Pod, Snapshot
+from k8snet.dataplane import gateway, ingress, journey, lookup, servers
 from k8snet.dataplane.client import Client
-from k8snet.dataplane.http import PORTS, Certificate, Request, Response, header
+from k8snet.dataplane.http import PORTS, Certificate, Decision, Request, Response, Share, header, with_headers
 from k8snet.dataplane.moment import Moment
+from k8snet.dataplane.servers import Reply
 from k8snet.dataplane.trace import Hop, Outcome, Place, Trace
 from k8snet.manifests.addresses import is_ip
 
@@ -29,24 +31,19 @@ ERRORS = {
     "empty": "the other side closed the connection without an answer",
     "not http": "what came back is no HTTP",
     "reset": "the connection was cut",
+    "undefined": "nobody can say",
 }
-PATHS = "k8snet.io/paths"
-# What a server that speaks another protocol does when it is sent a line of HTTP.
-NOT_HTTP = {
-    "postgres": ("empty", "PostgreSQL reads GET as the length of a packet, finds it too long and hangs up"),
-    "redis": ("empty", "Redis takes a line that begins with Host: for an attack and hangs up"),
-    "dns": ("empty", "a DNS server waits for the rest of a message that never comes, and hangs up"),
-    "mysql": ("not http", "MySQL speaks first: its greeting is no HTTP"),
-    "memcached": ("not http", "memcached answers ERROR, which is no HTTP"),
-}
+# How long a proxy waits for a backend to accept (nginx proxy_connect_timeout).
+PROXY_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """What the client of one request learnt. ``error`` is a key of `ERRORS`, ``detail`` says it in a sentence.
 
-    ``address`` and ``port`` are where the connection went, ``seconds`` how long all of it took, ``lookup_seconds`` the
-    part that the name took. ``verify`` is what is wrong with the certificate, also where the client did not mind.
+    ``address`` and ``port`` are where the connection went; ``seconds`` is how long all of it took, ``lookup_seconds``
+    how long the name took and ``connect_seconds`` name and connection. ``verify`` is what is wrong with the certificate,
+    also where the client did not mind.
     """
 
     request: Request
@@ -61,6 +58,7 @@ class Exchange:
     verify: str = ""
     seconds: float = 0.0
     lookup_seconds: float = 0.0
+    connect_seconds: float = 0.0
 
     @property
     def status(self) -> int:
@@ -82,143 +80,194 @@ def fetch(
 
     *host* is the host of the URL (a name or an address), *port* 0 the scheme's own; *address* overrides the look-up
     (``curl --resolve``). The Host header is ``request.host``. With *insecure* a bad certificate is not minded.
+    Raises ApiError NotFound if the client is no Pod or node of this moment.
     """
-    port = port or PORTS[request.scheme]
-    title = f"{client.name}: {request.method} {request.scheme}://{request.host}{request.path}"
+    port, waited = port or PORTS[request.scheme], 0.0
     hops: tuple[Hop, ...] = ()
-    waited = 0.0
     if address or is_ip(host):
-        addresses: tuple[str, ...] = (address or host,)
+        addresses: Sequence[str] = (address or host,)
     else:
         found = lookup.getaddrinfo(moment, client, host)
         waited, addresses = found.seconds, tuple(found.addresses)
-        hops = (_lookup_hop(client, host, addresses, found.trace),)
+        place = Place(client.kind, client.name, "resolver")
         if not addresses:
-            outcome = Outcome("name not found", f"{host} was not resolved", waited)
-            trace = Trace(title, hops, outcome)
-            return Exchange(
-                request, trace, None, "name", outcome.message, "", port, (), seconds=waited, lookup_seconds=waited
-            )
-    seconds = waited
-    for position, ip in enumerate(addresses):
-        connection = journey.connect(moment, client, ip, port)
-        seconds += connection.outcome.seconds
-        if connection or position == len(addresses) - 1:
+            why = f"{host} was not resolved, so no packet is sent to it"
+            hop = Hop(place, "dns", "not resolved", why, inner=found.trace)
+            trace = Trace(_title(client, request), (hop,), Outcome("name not found", why, waited))
+            return Exchange(request, trace, None, "name", why, port=port, seconds=waited, lookup_seconds=waited)
+        why = f"{host} is {', '.join(addresses)}: from here on the name plays no part for the network"
+        hops = (Hop(place, "dns", "resolved", why, inner=found.trace),)
+    seconds, tried = waited, 0
+    for tried, ip in enumerate(addresses, 1):
+        x = exchange(moment, client, ip, port, request, host, insecure)
+        seconds += x.seconds
+        if x.error not in ("connect", "timeout") or tried == len(addresses):
             break
-        why = f"{ip} did not work ({connection.outcome.kind}): the client tries the next address"
-        hops += (Hop(_place(moment.snapshot, client), "http", "next address", why, inner=connection),)
-    result = Exchange(
-        request,
-        replace(connection, request=title, hops=hops + connection.hops),
-        address=ip,
-        port=port,
-        addresses=addresses,
+        why = f"{ip} did not work ({x.trace.outcome.kind}): the client tries the next address"
+        hops += (Hop(Place(client.kind, client.name, "http"), "http", "next address", why, inner=x.trace),)
+    return replace(
+        x,
+        trace=replace(x.trace, hops=hops + x.trace.hops),
+        addresses=tuple(addresses),
         seconds=seconds,
         lookup_seconds=waited,
-    )
-    if not connection:
-        error = {"timed out": "timeout", "reset": "reset"}.get(connection.outcome.kind, "connect")
-        return replace(result, error=error, detail=connection.outcome.message)
-    return _speak(moment, result, connection, insecure)
-
-
-def _speak(moment: Moment, result: Exchange, connection: Trace, insecure: bool) -> Exchange:
-    """The connection is open: TLS if the scheme asks for it, then the server's answer."""
-    answer = _serve(moment.snapshot, connection.outcome, result.request)
-    place = _server_place(moment.snapshot, connection.outcome)
-    response, error = answer.response, answer.error
-    if response is not None:
-        decision, why = str(response.status), f"{response.said_by} answers {response.status} {response.reason}"
-    else:
-        decision, why = error, answer.detail
-    hop = Hop(place, "http", decision, why)
-    split = next((i for i, h in enumerate(result.trace.hops) if h.returning), len(result.trace.hops))
-    hops = (*result.trace.hops[:split], hop, *result.trace.hops[split:])
-    outcome = connection.outcome
-    if response is not None:
-        outcome = replace(outcome, message=why, status=response.status, said_by=response.said_by)
-    else:
-        outcome = replace(outcome, kind="reset", message=answer.detail)
-    return replace(
-        result,
-        trace=replace(result.trace, hops=hops, outcome=outcome),
-        response=response,
-        error=error,
-        detail=answer.detail,
+        connect_seconds=seconds - x.seconds + x.connect_seconds,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    response: Response | None = None
-    error: str = ""
-    detail: str = ""
+def _title(client: Client, request: Request) -> str:
+    return f"{client.name}: {request}"
 
 
-def _serve(snapshot: Snapshot, outcome: Outcome, request: Request) -> _Answer:
-    """What the server at the end of a connection says to a request."""
+def exchange(
+    moment: Moment, client: Client, ip: str, port: int, request: Request, host: str = "", insecure: bool = True
+) -> Exchange:
+    """Connect to an address and send the request there. *host* is the name that the certificate has to be valid for."""
+    trace = replace(journey.connect(moment, client, ip, port), request=_title(client, request))
+    outcome = trace.outcome
+    x = Exchange(request, trace, address=ip, port=port, seconds=outcome.seconds, connect_seconds=outcome.seconds)
+    if not outcome:
+        error = {"timed out": "timeout", "reset": "reset", "undefined": "undefined"}.get(outcome.kind, "connect")
+        return replace(x, error=error, detail=outcome.message)
+    reply, hops = _answer(moment, outcome, request)
+    x = replace(x, certificate=reply.certificate)
+    if request.scheme == "https" and reply.certificate:
+        x = replace(x, verify=verify(reply.certificate, host))
+        if x.verify and not insecure:
+            why = f"the client ends the handshake: {x.verify}. It was shown {_shown(reply.certificate)}"
+            reply, hops = Reply(None, "certificate", why, reply.certificate), []
+    if reply.response:
+        why = f"{reply.response.said_by} answers {reply.response.status} {reply.response.reason}".rstrip()
+        outcome = replace(outcome, message=why, status=reply.response.status, said_by=reply.response.said_by)
+    else:
+        outcome = replace(outcome, kind="undefined" if reply.error == "undefined" else "reset", message=reply.detail)
+    if not hops:
+        place = _place(moment.snapshot, outcome.server)
+        hops = [Hop(place, "http", str(outcome.status or reply.error), outcome.message)]
+    before = [h for h in trace.hops if not h.returning]
+    all_hops = (*before, *hops, *(h for h in trace.hops if h.returning))
+    seconds = x.seconds + reply.seconds
+    trace = replace(trace, hops=all_hops, outcome=replace(outcome, seconds=seconds))
+    return replace(x, trace=trace, response=reply.response, error=reply.error, detail=reply.detail, seconds=seconds)
+
+
+def _place(snapshot: Snapshot, server: str) -> Place:
+    if server in snapshot.pods:
+        return Place("pod", server, "application", snapshot.pods[server].node)
+    if server in snapshot.nodes:
+        return Place("node", server, "application", server)
+    return Place("outside", server, "application")
+
+
+def _shown(certificate: Certificate) -> str:
+    names = ", ".join(certificate.names) or "no name"
+    source = f"the certificate of Secret {certificate.secret}" if certificate.secret else "the server's own certificate"
+    return f"{source}, valid for {names}"
+
+
+def verify(certificate: Certificate, host: str) -> str:
+    """What a client finds wrong with a certificate, in OpenSSL's and curl's words; empty if it is good."""
+    if certificate.problem:
+        return f"SSL certificate problem: {certificate.problem}"
+    if certificate.covers(host):
+        return ""
+    kind = f"ipv{6 if ':' in host else 4} address" if is_ip(host) else "host name"
+    return f"SSL: no alternative certificate subject name matches target {kind} '{host}'"
+
+
+def _answer(moment: Moment, outcome: Outcome, request: Request) -> tuple[Reply, list[Hop]]:
+    """What the server at the end of a connection says; with the hops of a proxy, where it is one."""
+    snapshot, port = moment.snapshot, int(outcome.backend.rpartition(":")[2] or 0)
     pod = snapshot.pods.get(outcome.server)
-    if pod is None:
-        return _Answer(_text(200, outcome.server, f"Hello from {outcome.server}; you came from {outcome.server_saw}."))
-    port = int(outcome.backend.rpartition(":")[2] or 0)
-    facts = _image(pod, port)
-    if facts.get("speaks") in NOT_HTTP:
-        return _Answer(None, *NOT_HTTP[facts["speaks"]])
-    return _Answer(web_server(pod, facts, request, outcome.server_saw))
+    if pod is not None:
+        controller = routes.controller_in(pod)
+        if controller:
+            who, secure = f"ingress controller {controller}", port == PORTS["https"]
+            return _proxy(
+                moment, pod, request, outcome.server_saw, who, secure, _ingress(snapshot, controller, request)
+            )
+        served = routes.gateway_of(pod)
+        if served:
+            secure = gateway.secure(snapshot, served, port)
+            decision = gateway.route(snapshot, served, port, request) if secure == (request.scheme == "https") else None
+            return _proxy(moment, pod, request, outcome.server_saw, f"Gateway {served}", secure, decision)
+    return servers.reply(snapshot, outcome, port, request), []
 
 
-def web_server(pod: Pod, facts: dict[str, str], request: Request, client_ip: str) -> Response:
-    """What the plain web server of a Pod answers: its name and the address that it saw; its own 404 for a path that it
-    does not have (annotation ``k8snet.io/paths``, else what its image is known to have, else every path is there)."""
-    said_by = f"the application in Pod {pod.key}"
-    known = (pod.obj["metadata"].get("annotations") or {}).get(PATHS, facts.get("paths", "")).replace(",", " ").split()
-    if known and request.pathname not in known:
-        return _text(404, said_by, f"404 Not Found: {pod.name} has no {request.pathname}")
-    forwarded = header(request.headers, "X-Forwarded-For")
-    via = f", forwarded for {forwarded}" if forwarded else ""
-    return _text(
-        200,
-        said_by,
-        f"Hello from {pod.name}. {request.method} {request.path} on {request.host}, from {client_ip}{via}.",
+def _ingress(snapshot: Snapshot, controller: str, request: Request) -> Decision:
+    return ingress.route(snapshot, (controller,), request)
+
+
+# Proxies
+
+
+def _proxy(
+    moment: Moment, pod: Pod, request: Request, client_ip: str, who: str, secure: bool, decision: Decision | None
+) -> tuple[Reply, list[Hop]]:
+    """A controller's proxy: it has decided; now it answers itself or asks a backend."""
+    place = Place("pod", pod.key, "proxy", pod.node)
+    who = f"{who} (Pod {pod.key})"
+    if secure != (request.scheme == "https"):
+        return servers.wrong_scheme(request, who), []
+    assert decision is not None
+    if decision.tls_failure:
+        return Reply(None, "tls", f"Recv failure: Connection reset by peer: {decision.tls_failure}"), []
+    tls = (f"TLS ends here: SNI {request.sni or '(none)'} is shown {_shown(decision.certificate)}",) if decision.certificate else ()  # fmt: skip
+    share = decision.shares[0]
+    if len(decision.shares) > 1:
+        share = moment.rng.choices(decision.shares, [s.of for s in decision.shares])[0]
+    detail = (*tls, *(f"not {line}" for line in decision.lost))
+    why = (
+        decision.why
+        if len(decision.shares) == 1
+        else f"{decision.why}; {share.of:.0%} go to {share.backend or share.status}"
     )
-
-
-def _text(status: int, said_by: str, line: str) -> Response:
-    body = line + "\n"
-    headers = (
-        ("Content-Type", "text/plain"),
-        ("Content-Length", str(len(body.encode()))),
-        ("Connection", "keep-alive"),
-    )
-    return Response(status, said_by, headers, body)
-
-
-def _image(pod: Pod, port: int) -> dict[str, str]:
-    """The known facts about the image of the container that listens on a port."""
-    listener = next((s for s in pod.listeners or () if s.port == port), None)
-    name = listener.container if listener else ""
-    image = next((c.get("image") or "" for c in containers_of(pod.spec) if c.get("name") == name), "")
-    return image_facts(image)
-
-
-def _place(snapshot: Snapshot, client: Client) -> Place:
-    pod = snapshot.pods.get(client.name) if client.kind == "pod" else None
-    return Place(
-        client.kind, client.name, "application", pod.node if pod else client.name if client.kind == "node" else ""
-    )
-
-
-def _server_place(snapshot: Snapshot, outcome: Outcome) -> Place:
-    if outcome.server in snapshot.pods:
-        return Place("pod", outcome.server, "application", snapshot.pods[outcome.server].node)
-    if outcome.server in snapshot.nodes:
-        return Place("node", outcome.server, "application", outcome.server)
-    return Place("outside", outcome.server, "application")
-
-
-def _lookup_hop(client: Client, name: str, addresses: tuple[str, ...], trace: Trace | None) -> Hop:
-    if addresses:
-        why, decision = f"{name} is {', '.join(addresses)}: from here on the name plays no part", "resolved"
+    if share.status:
+        headers = (("Location", share.location),) if share.location else ()
+        response = servers.page(share.status, who, server=who.partition(" (")[0], headers=headers)
+        hop = Hop(
+            place, "http", str(share.status), f"{who} answers itself: {share.why}", rule=share.rule, detail=detail
+        )
+        return Reply(response, certificate=decision.certificate), [hop]
+    hops = _mirrored(moment, pod, share, place)
+    inner = _ask_backend(moment, pod, share, request, client_ip)
+    why = f"{why}: to {share.backend}, straight to one of its endpoints, {inner.address}:{inner.port}, over a connection of its own"
+    hops.append(Hop(place, "http", "forward", why, rule=share.rule, detail=detail, inner=inner.trace))
+    seconds = inner.seconds
+    if inner.response is not None:
+        response = inner.response
     else:
-        why, decision = f"{name} was not resolved, so no packet is sent to it", "not resolved"
-    return Hop(Place(client.kind, client.name, "resolver"), "dns", decision, why, inner=trace)
+        status, seconds = 504 if inner.error == "timeout" else 502, min(seconds, PROXY_SECONDS)
+        response = servers.page(status, who, server=who.partition(" (")[0])
+        why = f"{who} got no answer from {inner.address}:{inner.port}: {inner.detail}"
+        hops.append(Hop(place, "http", str(status), why))
+    for change in share.response:
+        response = replace(response, headers=change.apply(response.headers))
+    return Reply(response, certificate=decision.certificate, seconds=seconds), hops
+
+
+def _ask_backend(moment: Moment, pod: Pod, share: Share, request: Request, client_ip: str) -> Exchange:
+    """The proxy's own request to one ready endpoint, as plain HTTP, with what it knows of the client in headers."""
+    assert share.request is not None
+    ip, port = moment.rng.choice(share.endpoints)
+    chain = header(request.headers, "X-Forwarded-For")
+    known = [
+        ("X-Forwarded-For", f"{chain}, {client_ip}" if chain else client_ip),
+        ("X-Forwarded-Host", request.host),
+        ("X-Forwarded-Proto", request.scheme),
+    ]
+    onward = replace(share.request, scheme="http", sni="", headers=with_headers(share.request.headers, known))
+    return exchange(moment, Client("pod", pod.key), ip, port, onward)
+
+
+def _mirrored(moment: Moment, pod: Pod, share: Share, place: Place) -> list[Hop]:
+    """Copies of a request to the backends of mirror filters; what they answer is dropped."""
+    hops = []
+    for m in share.mirrors:
+        namespace, _, name = m.service.partition("/")
+        endpoints = routes.backend(moment.snapshot, namespace, name, m.port).endpoints
+        if endpoints and (m.percent >= 100 or moment.rng.random() * 100 < m.percent):
+            x = _ask_backend(moment, pod, replace(share, endpoints=endpoints), share.request or Request(""), "")
+            why = f"a copy of the request goes to {m.service}:{m.port}; its answer is dropped"
+            hops.append(Hop(place, "http", "mirror", why, rule=m.rule, inner=x.trace))
+    return hops

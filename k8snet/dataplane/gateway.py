@@ -173,6 +173,12 @@ def route(snapshot: Snapshot, gateway: str, port: int, request: Request) -> Deci
     return _in_listener(snapshot, chosen, request, shown)
 
 
+def secure(snapshot: Snapshot, gateway: str, port: int) -> bool:
+    """Whether TLS is spoken on a port of a Gateway's proxy."""
+    known = attachments(snapshot).gateways.get(gateway)
+    return known is not None and any(li.port == port and li.protocol == "HTTPS" for li in known.listeners)
+
+
 def _listener(listeners: Iterable[Listener], host: str) -> Listener | None:
     """The listener with the most specific hostname that takes *host*."""
     taking = [li for li in listeners if routes.suffix(li.hostname, host.lower())]

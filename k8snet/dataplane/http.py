@@ -21,6 +21,7 @@ REASONS = {
     307: "Temporary Redirect",
     308: "Permanent Redirect",
     400: "Bad Request",
+    401: "Unauthorized",
     403: "Forbidden",
     404: "Not Found",
     421: "Misdirected Request",
@@ -151,11 +152,11 @@ class Share:
 @dataclass(frozen=True, slots=True)
 class Certificate:
     """What a TLS server shows: the Secret it is from (``namespace/name``; empty: the server's own), the names that it is
-    valid for, and whether clients trust its issuer."""
+    valid for, and what clients mind about its issuer (OpenSSL's words; empty: they trust it)."""
 
     secret: str
     names: tuple[str, ...] = ()
-    trusted: bool = True
+    problem: str = ""
 
     def covers(self, name: str) -> bool:
         """Whether it is valid for a host name: equal, a wildcard for exactly one label (RFC 6125); ``*`` for all."""

@@ -17,7 +17,7 @@ from k8snet.controlplane.snapshot import Snapshot
 from k8snet.dataplane.http import Certificate, Decision, Request, Share, answer
 from k8snet.manifests.kinds import Object, Ref, ref
 
-DEFAULT_CERTIFICATE = Certificate("", ("ingress.local",), trusted=False)
+DEFAULT_CERTIFICATE = Certificate("", ("ingress.local",), "self-signed certificate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +182,7 @@ def table(snapshot: Snapshot, controllers: Iterable[str] | None = None) -> str:
 
     Without *controllers* those that run in the cluster.
     """
-    chosen = routes.running(snapshot, routes.INGRESS) if controllers is None else frozenset(controllers)
+    chosen = frozenset(routes.running(snapshot) if controllers is None else controllers)
     held = compiled(snapshot, chosen)
     ordered = sorted(
         held.routes,

@@ -279,6 +279,8 @@ def failure(x: Exchange, options: Options, target: Url) -> Failure | None:
     after = f"Failed to connect to {target.host} port {target.port} after {_ms(min(x.seconds, first))} ms"
     if x.verify and "insecure" not in options.flags:
         return Failure(60, f"{x.verify}\n{LEGITIMACY}")
+    if limit is not None and x.seconds > limit and x.error != "timeout":
+        return Failure(28, f"Operation timed out after {_ms(limit)} milliseconds with 0 bytes received")
     if not x.error:
         wants = options.flags & {"fail", "fail-with-body"} and x.status >= 400
         return Failure(22, f"The requested URL returned error: {x.status}") if wants else None
@@ -290,6 +292,7 @@ def failure(x: Exchange, options: Options, target: Url) -> Failure | None:
         "empty": (52, "Empty reply from server"),
         "not http": (1, "Received HTTP/0.9 when not allowed"),
         "reset": (56, "Recv failure: Connection reset by peer"),
+        "undefined": (56, f"k8snet cannot say: {x.detail}"),
     }[x.error]
     return Failure(code, text)
 
@@ -328,7 +331,7 @@ def verbose(x: Exchange, target: Url) -> str:
             "* SSL connection using TLSv1.3",
             "* Server certificate:",
             f"*  subjectAltName: {', '.join(x.certificate.names) or '(none)'}",
-            f"*  from: {x.certificate.secret or chr(32)}",
+            f"*  from: {'Secret ' + x.certificate.secret if x.certificate.secret else 'the server itself'}",
             f"*  {x.verify or 'SSL certificate verify ok.'}",
         ]
     if x.response or x.error in ("empty", "reset", "not http"):
