@@ -119,13 +119,18 @@ def translate(c: Crossing) -> str:
         c.packet = before.with_destination(backend.ip, backend.port)
         if found.masqueraded(backend):
             c.masquerade = "kube-proxy marked it (KUBE-MARK-MASQ), so that the answer comes back through this node"
-        c.hop(hook, "proxy", "DNAT", found.why, before, found.rule, _chains(found.path(backend)))
+        why = f"The packet is for {found.why}."
+        c.hop(hook, "proxy", "DNAT", why, before, found.rule, _chains(found.path(backend)))
     elif found.verdict in ("REJECT", "DROP"):
         hook = "OUTPUT" if c.own else "INPUT" if c.netns.owns(before.dst) else "FORWARD"
-        c.hop(hook, "proxy", found.verdict, found.why, before, found.rule, _chains(found.chains))
+        c.hop(
+            hook, "proxy", found.verdict, f"kube-proxy's rules: {found.why}.", before, found.rule, _chains(found.chains)
+        )
         c.message = found.why
     elif not _host_port(c, hook) and _looks_virtual(c, before.dst):
-        c.hop(hook, "proxy", "pass", found.why or f"No rule of kube-proxy is for {before}.", before, found.rule)
+        c.hop(
+            hook, "proxy", "pass", f"kube-proxy's rules: {found.why or 'none is for this packet'}.", before, found.rule
+        )
     return found.verdict
 
 
@@ -189,7 +194,7 @@ def _policy_lets_pass(c: Crossing) -> bool:
             c.end("undefined", side.why)
             return False
         if not side.allowed and not c.reopened:
-            c.end("timed out", f"policy drops it in silence: {side.direction.lower()} of {side.end}: {side.why}")
+            c.end("timed out", f"policy drops it in silence ({side.direction} of {side.end})")
             return False
     return True
 

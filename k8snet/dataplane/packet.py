@@ -11,7 +11,8 @@ from k8snet.manifests.addresses import host_port
 class Packet:
     """Source and destination of one packet, and the packet that wraps it on its way between nodes, if any.
 
-    ``protocol`` is TCP, UDP, SCTP or ICMP (ports 0). ``size`` is the whole IP packet in bytes, without the wrapping.
+    ``protocol`` is TCP, UDP, SCTP or ICMP, which has no ports: an echo's identifier stands for them (the other is 0).
+    ``size`` is the whole IP packet in bytes, without the wrapping.
     """
 
     src: str
@@ -54,3 +55,19 @@ class Packet:
         else:
             inner = f"{host_port(self.src, self.sport)} → {host_port(self.dst, self.dport)} {self.protocol}"
         return f"{inner} (inside {self.outer}{f', VNI {self.vni}' if self.vni else ''})" if self.outer else inner
+
+
+def changes(before: Packet, after: Packet) -> list[str]:
+    """What differs between the headers of two packets, a line for each."""
+    lines = []
+    for word, old, new in (
+        ("source", (before.src, before.sport), (after.src, after.sport)),
+        ("destination", (before.dst, before.dport), (after.dst, after.dport)),
+    ):
+        if old != new:
+            lines.append(f"{word} {host_port(*old)} becomes {host_port(*new)}")
+    if after.outer is not None and before.outer is None:
+        lines.append(f"wrapped in {after.outer}, VNI {after.vni}")
+    elif before.outer is not None and after.outer is None:
+        lines.append(f"unwrapped from {before.outer}")
+    return lines

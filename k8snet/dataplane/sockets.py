@@ -14,6 +14,7 @@ from k8snet.controlplane.snapshot import Node, Pod, Snapshot
 from k8snet.dataplane import proxy
 from k8snet.dataplane.packet import Packet
 from k8snet.dataplane.trace import Outcome
+from k8snet.dataplane.wiring import Netns
 from k8snet.manifests.addresses import in_cidr
 from k8snet.manifests.kinds import Ref
 
@@ -72,6 +73,19 @@ def pod_answer(pod: Pod, packet: Packet) -> Answer:
         why = f"Nothing in Pod {pod.key} listens on {port} (what listens: {others})."
         message = f"nothing in Pod {pod.key} listens on {port}"
     return Answer("refuse", f"{why} Its kernel says so: {CLOSED[packet.protocol]}.", Outcome("refused", message), rule)
+
+
+def listening(snapshot: Snapshot, netns: Netns) -> tuple[Listener, ...] | None:
+    """The sockets of a Pod's or node's namespace, as ``ss -l`` lists them; None if nobody knows."""
+    if netns.kind == "pod":
+        return snapshot.pods[netns.name].listeners
+    if netns.kind != "node":
+        return ()
+    programs = [Listener("", port, "TCP", name) for port, name in NODE_PORTS.items()]
+    pods = [p for p in snapshot.pods_on.get(netns.name, ()) if p.host_network]
+    checks = {s.health_check_node_port for s in snapshot.services.values()} - {0}
+    programs += [Listener("", port, "TCP", KUBE_PROXY) for port in sorted(checks)]
+    return (*programs, *(s for p in pods for s in p.listeners or ()))
 
 
 def node_answer(snapshot: Snapshot, node: Node, packet: Packet) -> Answer:

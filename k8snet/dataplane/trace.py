@@ -6,10 +6,12 @@ in plain text: figures and widgets add nothing to it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import textwrap
+from dataclasses import asdict, dataclass, field
+from difflib import SequenceMatcher
 from typing import Any
 
-from k8snet.dataplane.packet import Packet
+from k8snet.dataplane.packet import Packet, changes
 from k8snet.manifests.kinds import Ref
 
 # Outcomes that a person can tell apart. The value of each is the sentence shown when nothing more is known.
@@ -128,23 +130,106 @@ class Trace:
     def __repr__(self) -> str:
         return f"<Trace {self.request}: {self.outcome.kind}, {len(self.hops)} hops>"
 
+    @property
+    def brief(self) -> str:
+        """The way in one line a hop, without reasons."""
+        lines = [f"{n:>3} {_line(hop)}" for n, hop in enumerate(self.hops, 1)]
+        return "\n".join([self.request, *lines, f"  = {self.outcome}"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whole trace as plain data (JSON), packets and rules as text."""
+        return {
+            "request": self.request,
+            "hops": [
+                {
+                    "place": asdict(h.place),
+                    "mechanism": h.mechanism,
+                    "decision": h.decision,
+                    "why": h.why,
+                    "before": h.before and str(h.before),
+                    "after": h.after and str(h.after),
+                    "rule": h.rule and str(h.rule),
+                    "detail": list(h.detail),
+                    "returning": h.returning,
+                    "inner": h.inner and h.inner.to_dict(),
+                }
+                for h in self.hops
+            ],
+            "outcome": asdict(self.outcome),
+        }
+
+
+def _line(hop: Hop) -> str:
+    """Which way, where, and what was decided."""
+    what = hop.decision if hop.mechanism == "wiring" else f"{hop.mechanism}: {hop.decision}"
+    return f"{'←' if hop.returning else '→'} {hop.place!s:<44} {what}"
+
+
+WIDTH = 96
+
 
 def render(trace: Trace, indent: str = "") -> str:
-    """The complete text of a trace: a numbered line for each hop, then why, what changed and which rule."""
-    lines = [f"{indent}{trace.request}"]
+    """The complete text of a trace, at most some 100 columns wide: for each hop a numbered line, why, what changed in
+    the headers (all of them where the packet is first seen) and which rule decided."""
+    out = [trace.request]
+    last: Packet | None = None
     for number, hop in enumerate(trace.hops, 1):
-        arrow = "←" if hop.returning else "→"
-        lines.append(f"{indent}{number:>3} {arrow} {hop.place}: {hop.mechanism}: {hop.decision}")
-        lines.append(f"{indent}      {hop.why}")
-        if hop.changed:
-            lines.append(f"{indent}      was {hop.before}")
-            lines.append(f"{indent}      now {hop.after}")
-        elif hop.after or hop.before:
-            lines.append(f"{indent}      packet {hop.after or hop.before}")
-        if hop.rule:
-            lines.append(f"{indent}      rule {hop.rule}")
-        lines += [f"{indent}      · {line}" for line in hop.detail]
+        out.append(f"{number:>3} {_line(hop)}")
+        out += textwrap.wrap(hop.why, WIDTH - 8, initial_indent=" " * 8, subsequent_indent=" " * 8)
+        notes = [f"packet: {hop.before}"] if hop.before and hop.before != last else []
+        if hop.before and hop.after:
+            notes += changes(hop.before, hop.after)
+        notes += [f"rule: {hop.rule}"] if hop.rule else []
+        out += [f"        | {note}" for note in (*notes, *hop.detail)]
+        last = hop.after or last
         if hop.inner is not None:
-            lines.append(render(hop.inner, indent + "      | "))
-    lines.append(f"{indent}  = {trace.outcome}")
-    return "\n".join(lines)
+            out.append(render(hop.inner, " " * 10))
+    out.append(f"  = {trace.outcome}")
+    return "\n".join(indent + line for line in "\n".join(out).split("\n"))
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How two traces differ. Truthy if they do. ``lines`` are (sign, text): ``=`` in both, ``-`` only before, ``+`` only
+    after; ``first`` is the first hop of each that the other lacks (None: it has none)."""
+
+    lines: tuple[tuple[str, str], ...]
+    first: tuple[Hop | None, Hop | None]
+
+    def __bool__(self) -> bool:
+        return any(sign != "=" for sign, _ in self.lines)
+
+    def __str__(self) -> str:
+        head = [] if self else ["no difference"]
+        before, after = self.first
+        if before or after:
+            head.append("the ways part here:")
+            head += [f"  {word} {_line(h)}: {h.why}" for word, h in (("before:", before), ("after: ", after)) if h]
+        return "\n".join([*head, *(f"{sign} {text}" for sign, text in self.lines)])
+
+    __repr__ = __str__
+
+
+def diff(before: Trace, after: Trace) -> Difference:
+    """What changed from one trace to another: hops held against each other by place, decision, rule and rewriting.
+
+    The client's own port is left out, which is another each time.
+    """
+    lines: list[tuple[str, str]] = []
+    first: tuple[Hop | None, Hop | None] | None = None
+    for tag, i, i2, j, j2 in SequenceMatcher(
+        None, [*map(_key, before.hops)], [*map(_key, after.hops)], autojunk=False
+    ).get_opcodes():
+        if tag == "equal":
+            lines += [("=", _line(hop)) for hop in before.hops[i:i2]]
+            continue
+        first = first or (next(iter(before.hops[i:i2]), None), next(iter(after.hops[j:j2]), None))
+        lines += [("-", _line(hop)) for hop in before.hops[i:i2]] + [("+", _line(hop)) for hop in after.hops[j:j2]]
+    ends = [f"outcome {t.outcome}" for t in (before, after)]
+    lines += [("=", ends[0])] if ends[0] == ends[1] else [("-", ends[0]), ("+", ends[1])]
+    return Difference(tuple(lines), first or (None, None))
+
+
+def _key(hop: Hop) -> tuple[Any, ...]:
+    to = hop.before and hop.after and hop.before.dst != hop.after.dst and (hop.after.dst, hop.after.dport)
+    return (hop.place, hop.mechanism, hop.decision, hop.rule, hop.returning, None if hop.returning else to)

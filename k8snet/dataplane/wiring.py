@@ -230,7 +230,7 @@ class Wiring:
             addresses.append(f"{ip}/{length}")
             routes.insert(0, Route(_default(ip), "eth0", via=gateway))
         eth0 = Interface("eth0", "veth", self.pod_mtu, tuple(addresses), mac(pod.ip), peer=self.veth(pod))
-        return [_LO, eth0], routes
+        return [LOOPBACK, eth0], routes
 
     def veth(self, pod: Pod) -> str:
         """The name of the node's end of a Pod's wire: a prefix and a hash, as plugins name it."""
@@ -246,7 +246,7 @@ class Wiring:
 
     def _node_interfaces(self, node: Node) -> Iterator[Interface]:
         own = [c for c in self.ranges[node.name] if not c.endswith(("/32", "/128"))]
-        yield _LO
+        yield LOOPBACK
         yield Interface(
             "eth0", "eth", self._settings.mtu, tuple(self._with_prefix(a) for a in node.addresses), mac(node.ip)
         )
@@ -361,7 +361,7 @@ class Wiring:
         return f"{ip}/{cidr.partition('/')[2] if in_cidr(ip, cidr) else 64 if ':' in ip else 24}"
 
 
-_LO = Interface("lo", "loopback", 65536, ("127.0.0.1/8", "::1/128"))
+LOOPBACK = Interface("lo", "loopback", 65536, ("127.0.0.1/8", "::1/128"))
 _wirings: WeakKeyDictionary[Snapshot, Wiring] = WeakKeyDictionary()
 
 
