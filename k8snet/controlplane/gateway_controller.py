@@ -36,7 +36,7 @@ WATCHED = (
 def run(plane: ControlPlane) -> None:
     """One round of all Gateway controllers of the cluster."""
     changed = plane.due("gateway-controller", dict.fromkeys(WATCHED, lambda obj: [("", "", "")]))
-    if not changed:
+    if not changed or not (plane.settings.gateway_controllers or plane.store.get("Namespace", "", NAMESPACE)):
         return
     ours = plane.settings.gateway_controllers
     wanted = [o for c in ours for o in _class(plane, c)]

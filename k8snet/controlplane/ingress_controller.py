@@ -24,7 +24,8 @@ WATCHED = ("Ingress", "IngressClass", "Service", "Pod", "Node", "Deployment", "N
 def run(plane: ControlPlane) -> None:
     """One round of all Ingress controllers of the cluster."""
     changed = plane.due("ingress-controller", dict.fromkeys(WATCHED, lambda obj: [("", "", "")]))
-    if not changed:
+    idle = not (plane.settings.ingress_controllers or plane.store.all("Ingress") or plane.store.all("IngressClass"))
+    if not changed or (idle and plane.store.get("Namespace", "", NAMESPACE) is None):
         return
     proxy_pods.keep(plane, "ingress", [o for c in plane.settings.ingress_controllers for o in _installation(plane, c)])
     snapshot = plane.snapshot()

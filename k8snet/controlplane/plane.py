@@ -19,6 +19,8 @@ from k8snet.controlplane import (
     deployments,
     endpoints,
     fresh,
+    gateway_controller,
+    ingress_controller,
     kubelet,
     lifecycle,
     load_balancers,
@@ -208,4 +210,6 @@ CONTROLLERS: tuple[Callable[[ControlPlane], object], ...] = (
     kubelet.run_pods,
     load_balancers.balance,
     endpoints.publish,
+    ingress_controller.run,
+    gateway_controller.run,
 )
