@@ -202,9 +202,10 @@ class _Reading:
 def _what(value: Any) -> str:
     if isinstance(value, bool):
         return "bool"
-    if isinstance(value, dict):
-        return "object"
-    return {str: "string", list: "array"}.get(type(value), "number")
+    for kind, word in ((dict, "object"), (list, "array"), (str, "string")):
+        if isinstance(value, kind):
+            return word
+    return "number"
 
 
 def go_number(value: float) -> str:

@@ -1,0 +1,346 @@
+"""Gives out cluster IPs and node ports, and works out a Service's IP families.
+
+Facts: pkg/registry/core/service/storage/alloc.go (what is asked for and refused), rest.go and strategy.go (what an update
+that leaves a field out keeps, what a change of type takes away), ipallocator and portallocator (bands, words).
+
+Nothing is remembered here: what the stored Services hold is taken, everything else is free, so nothing can leak.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from k8snet.controlplane.settings import Settings
+from k8snet.manifests import validation
+from k8snet.manifests.addresses import IPNetwork, family, parse_ip
+from k8snet.manifests.errors import ApiError, FieldError
+from k8snet.manifests.field_errors import Errors, invalid
+from k8snet.manifests.kinds import Object, ref
+from k8snet.manifests.validate_service import cluster_ips, externally_accessible, headless, needs_health_check
+
+_FULL = "range is full"
+
+
+def families(settings: Settings) -> tuple[str, ...]:
+    """The IP families of a cluster, the default one first."""
+    return tuple(family(cidr) for cidr in (settings.service_cidr, settings.service_cidr6) if cidr)
+
+
+def allocate(
+    service: Object, stored: Iterable[Object], settings: Settings, rng: random.Random, old: Object | None = None
+) -> Object:
+    """A new Service with its cluster IPs, IP families and node ports; *old* is the stored one that it replaces.
+
+    *service* comes from `defaults.fill`, *stored* are all Services that there are. Raises ApiError: 422 for what was
+    asked for and cannot be had, 500 for an empty pool or a bad healthCheckNodePort.
+    """
+    spec = {k: list(v) if k in ("clusterIPs", "ipFamilies") else v for k, v in service["spec"].items()}
+    spec["ports"] = [dict(port) for port in spec.get("ports", ())]
+    result = {**service, "spec": spec}
+    before = old["spec"] if old is not None else {}
+    others = [s["spec"] for s in stored if old is None or ref(s) != ref(old)]
+    if before:
+        _keep_allocated(spec, before)
+    _sync_cluster_ip(spec, before)
+    pool = _Pool(others, before, settings, rng)
+    if spec.get("type") != "ExternalName":
+        _refuse_if(result, cluster_ips(spec, before))
+        _families(result, before, families(settings))
+    _cluster_ips(result, before, pool)
+    _node_ports(result, before, pool)
+    if before:
+        _drop_what_type_lost(spec, before)
+    if not spec["ports"]:
+        del spec["ports"]
+    return result
+
+
+def _refuse_if(service: Object, found: Errors | list[FieldError]) -> None:
+    if errors := list(dict.fromkeys(found)):
+        raise validation.refuse(service, errors)
+
+
+# what an update keeps
+
+
+def _has_ip(spec: Object) -> bool:
+    return spec.get("type") != "ExternalName"
+
+
+def _has_node_ports(spec: Object) -> bool:
+    return spec.get("type") in ("NodePort", "LoadBalancer")
+
+
+def _keep_allocated(new: Object, old: Object) -> None:
+    """Cluster IPs and node ports that the update leaves out keep their stored values (patchAllocatedValues)."""
+    if _has_ip(new) and _has_ip(old):
+        if not new.get("clusterIP") and old.get("clusterIP"):
+            new["clusterIP"] = old["clusterIP"]
+        if not new.get("clusterIPs") and new.get("clusterIP") == old.get("clusterIP"):
+            new["clusterIPs"] = list(old.get("clusterIPs", ()))
+    if _has_node_ports(new) and _has_node_ports(old):
+        used = {p.get("nodePort", 0) for p in old.get("ports", ())} & {p.get("nodePort", 0) for p in new["ports"]}
+        by_name = {p.get("name", ""): p.get("nodePort", 0) for p in old.get("ports", ())}
+        for port in new["ports"]:
+            kept = by_name.get(port.get("name", ""), 0)
+            if not port.get("nodePort") and kept and kept not in used:
+                port["nodePort"] = kept
+    if needs_health_check(new) and needs_health_check(old) and not new.get("healthCheckNodePort"):
+        new["healthCheckNodePort"] = old.get("healthCheckNodePort", 0)
+
+
+def _sync_cluster_ip(new: Object, old: Object) -> None:
+    """clusterIP and clusterIPs say the same (normalizeClusterIPs)."""
+    ip, ips, was = new.get("clusterIP"), new.get("clusterIPs", []), old.get("clusterIPs", [])
+    if ip and not ips:
+        new["clusterIPs"] = [ip]
+    elif ip and old.get("clusterIP") not in (None, ip) and ips == was:
+        new["clusterIPs"] = [ip, *ips[1:]]
+    elif not ips or (not ip and old.get("clusterIP") and ips == was):
+        new.pop("clusterIPs", None)
+
+
+def _drop_what_type_lost(new: Object, old: Object) -> None:
+    """Values that only the old type needed go, unless the update changed them too (dropTypeDependentFields)."""
+    lost: list[str] = []
+    if _has_ip(old) and not _has_ip(new):
+        lost += ["ipFamilies", "ipFamilyPolicy"]
+        lost += ["clusterIP", "clusterIPs"] if new.get("clusterIPs", []) == old.get("clusterIPs", []) else []
+    if _has_node_ports(old) and not _has_node_ports(new):
+        numbers = {p.get("nodePort") for p in old.get("ports", ())}
+        for port in new["ports"]:
+            if port.get("nodePort") in numbers:
+                port.pop("nodePort", None)
+    if old.get("type") == "LoadBalancer" != new.get("type"):
+        lost += ["allocateLoadBalancerNodePorts", "loadBalancerClass"]
+    if needs_health_check(old) and not needs_health_check(new):
+        lost.append("healthCheckNodePort")
+    if externally_accessible(old) and not externally_accessible(new):
+        lost.append("externalTrafficPolicy")
+    for field in lost:
+        if new.get(field) == old.get(field):
+            new.pop(field, None)
+
+
+# families
+
+
+def _families(service: Object, old: Object, available: tuple[str, ...]) -> None:
+    """Fills in ipFamilyPolicy and ipFamilies, or refuses what the cluster cannot do (initIPFamilyFields)."""
+    spec = service["spec"]
+    if old and spec.get("ipFamilyPolicy") == "PreferDualStack" and _same(spec, old):
+        return
+    selectorless = headless(spec) and not spec.get("selector")
+    default = "RequireDualStack" if selectorless else "SingleStack"
+    policy = spec.setdefault("ipFamilyPolicy", old.get("ipFamilyPolicy", default))
+    wanted: list[str] = spec.setdefault("ipFamilies", [])
+    if old and policy == "SingleStack":
+        for field in ("clusterIPs", "ipFamilies"):
+            if spec.get(field) == old.get(field) and len(spec.get(field, ())) > 1:
+                spec[field] = spec[field][:1]
+        wanted = spec["ipFamilies"]
+    _refuse_if(service, [*_too_many(spec, policy), *_reduced(spec, old, policy), *_infer(spec, available)])
+    if selectorless:
+        if not wanted:
+            wanted.append(available[0])
+        if len(wanted) == 1 and policy != "SingleStack":
+            wanted.append("IPv6" if wanted[0] == "IPv4" else "IPv4")
+        return
+    _refuse_if(service, _not_available(spec, policy, available))
+    if not wanted:
+        wanted.append(available[0])
+    if policy != "SingleStack" and len(wanted) == 1 and len(available) == 2:
+        wanted.append(available[1 - available.index(wanted[0])])
+
+
+def _same(new: Object, old: Object) -> bool:
+    return all(new.get(f, []) == old.get(f, []) for f in ("ipFamilyPolicy", "clusterIPs", "ipFamilies"))
+
+
+def _too_many(spec: Object, policy: str) -> Errors:
+    for field, words in (("clusterIPs", "cluster IPs"), ("ipFamilies", "IP families")):
+        if policy == "SingleStack" and len(spec.get(field, ())) == 2:
+            detail = f"must be 'RequireDualStack' or 'PreferDualStack' when multiple {words} are specified"
+            yield from invalid("spec.ipFamilyPolicy", policy, detail)
+
+
+def _reduced(spec: Object, old: Object, policy: str) -> Errors:
+    for field, words in (("clusterIPs", "cluster IP"), ("ipFamilies", "IP family")):
+        if policy != "SingleStack" and 0 < len(spec.get(field, ())) < len(old.get(field, ())):
+            detail = f"must be 'SingleStack' to release the secondary {words}"
+            yield from invalid("spec.ipFamilyPolicy", policy, detail)
+
+
+def _infer(spec: Object, available: tuple[str, ...]) -> Errors:
+    """Families of cluster IPs that were given without them."""
+    ips = spec.get("clusterIPs", [])
+    for i, ip in enumerate(ips):
+        if ip == "None":
+            return
+        if i >= len(spec["ipFamilies"]):
+            if family(ip) in available:
+                spec["ipFamilies"].append(family(ip))
+            else:
+                yield from invalid(f"spec.clusterIPs[{i}]", ips, f"{family(ip)} is not configured on this cluster")
+
+
+def _not_available(spec: Object, policy: str, available: tuple[str, ...]) -> Errors:
+    if policy == "RequireDualStack" and len(available) < 2:
+        yield from invalid("spec.ipFamilyPolicy", policy, "this cluster is not configured for dual-stack services")
+    for i, name in enumerate(spec["ipFamilies"]):
+        if name not in available:
+            yield from invalid(f"spec.ipFamilies[{i}]", name, "not configured on this cluster")
+
+
+# addresses and ports
+
+
+class _Pool:
+    """What is free: everything in the ranges that no other Service holds. What *old* holds is the Service's own."""
+
+    def __init__(self, others: Iterable[Object], old: Object, settings: Settings, rng: random.Random) -> None:
+        self._rng, others = rng, list(others)
+        self._networks = {
+            family(cidr): ipaddress.ip_network(cidr) for cidr in (settings.service_cidr, settings.service_cidr6) if cidr
+        }
+        held = [*others, old]
+        self._ips = {
+            int(ip)
+            for spec in held
+            for text in (spec.get("clusterIP", ""), *spec.get("clusterIPs", ()))
+            if (ip := parse_ip(text))
+        }
+        self._low, self._high = settings.node_port_range
+        self._ports = {p.get("nodePort", 0) for spec in held for p in spec.get("ports", ())}
+        self._ports |= {spec.get("healthCheckNodePort", 0) for spec in held}
+
+    def take_ip(self, text: str, name: str) -> str:
+        """Why *text* cannot be had; empty if it is now taken."""
+        ip, network = parse_ip(text), self._networks[name]
+        if ip is None or ip not in network:
+            return "the provided network does not match the current range"
+        first, last = _usable(network)
+        if not first <= int(ip) <= last:
+            return f"the provided IP ({text}) is not in the valid range. The range of valid IPs is {network}"
+        if int(ip) in self._ips:
+            return "provided IP is already allocated"
+        self._ips.add(int(ip))
+        return ""
+
+    def next_ip(self, name: str) -> str | None:
+        """A free address: from the upper band if there is one, starting at a random place; None if all are taken."""
+        network = self._networks[name]
+        first, last = _usable(network)
+        size = network.num_addresses
+        band = 0 if size <= 16 else min(max(16, size // 16), 256)
+        number = self._next(first, min(first + band, last + 1), last, self._ips)
+        return None if number is None else str(type(network.network_address)(number))
+
+    def take_port(self, port: int) -> str:
+        """Why a node port cannot be had; empty if it is now taken."""
+        if not self._low <= port <= self._high:
+            return f"provided port is not in the valid range. The range of valid ports is {self._low}-{self._high}"
+        if port in self._ports:
+            return "provided port is already allocated"
+        self._ports.add(port)
+        return ""
+
+    def next_port(self) -> int | None:
+        """A free node port: from the upper band if there is one."""
+        size = self._high - self._low + 1
+        band = 0 if size < 17 else min(max(16, size // 32), 128)
+        return self._next(self._low, self._low + band, self._high, self._ports)
+
+    def _next(self, low: int, middle: int, high: int, taken: set[int]) -> int | None:
+        for start, end in ((middle, high), (low, middle - 1)):
+            size = end - start + 1
+            offset = self._rng.randrange(size) if size > 0 else 0
+            for step in range(max(size, 0)):
+                number = start + (offset + step) % size
+                if number not in taken:
+                    taken.add(number)
+                    return number
+        return None
+
+
+def _usable(network: IPNetwork) -> tuple[int, int]:
+    """The first and last address that may be given out: not the network's own, nor (IPv4) the broadcast address."""
+    last = int(network.broadcast_address) - (1 if network.version == 4 else 0)
+    return int(network.network_address) + 1, last
+
+
+def _internal(message: str) -> ApiError:
+    error = FieldError("", "Internal error", message)
+    return ApiError(500, "InternalError", f"Internal error occurred: {message}", [error])
+
+
+def _cluster_ips(service: Object, old: Object, pool: _Pool) -> None:
+    spec = service["spec"]
+    names = spec.get("ipFamilies", [])
+    if not _has_ip(spec) or headless(spec) or headless(old):
+        return
+    given, kept = spec.setdefault("clusterIPs", []), 0
+    if old and _has_ip(old):
+        kept = 1 if len(old.get("ipFamilies", ())) == 1 < len(names) else len(names)
+    for i, name in enumerate(names[kept:], kept):
+        if i < len(given):
+            if problem := pool.take_ip(given[i], name):
+                detail = f"failed to allocate IP {given[i]}: {problem}"
+                _refuse_if(service, list(invalid("spec.clusterIPs", given, detail)))
+        else:
+            ip = pool.next_ip(name)
+            if ip is None:
+                raise _internal(f"failed to allocate a serviceIP: {_FULL}")
+            given.append(ip)
+    if given:
+        spec["clusterIP"] = given[0]
+    else:
+        del spec["clusterIPs"]
+
+
+def _node_ports(service: Object, old: Object, pool: _Pool) -> None:
+    spec = service["spec"]
+    if _has_node_ports(spec):
+        _service_ports(service, old, pool)
+    if not needs_health_check(spec):
+        return
+    wanted = spec.get("healthCheckNodePort", 0)
+    if needs_health_check(old) and wanted:
+        return
+    if wanted:
+        if problem := pool.take_port(wanted):
+            raise _internal(f"failed to allocate requested HealthCheck NodePort {wanted}: {problem}")
+    else:
+        spec["healthCheckNodePort"] = _free(pool.next_port, "failed to allocate a HealthCheck NodePort 0")
+
+
+def _service_ports(service: Object, old: Object, pool: _Pool) -> None:
+    """Ports of a new Service that have one ``port`` number (TCP and UDP) share a node port."""
+    spec = service["spec"]
+    own = {p["nodePort"] for p in old.get("ports", ()) if p.get("nodePort")}
+    automatic = spec.get("type") == "NodePort" or spec.get("allocateLoadBalancerNodePorts", True)
+    asked = {p.get("port", 0): p["nodePort"] for p in reversed(spec["ports"]) if p.get("nodePort")}
+    by_port: dict[int, int] = {}
+    for i, port in enumerate(spec["ports"]):
+        number, wanted = port.get("port", 0), port.get("nodePort", 0)
+        if not wanted and not automatic:
+            continue
+        shared = by_port.get(number, 0)
+        if not wanted and not old:
+            wanted = shared or asked.get(number, 0)
+        if not wanted:
+            wanted = _free(pool.next_port, "failed to allocate a nodePort")
+        elif wanted != shared and wanted not in own and (problem := pool.take_port(wanted)):
+            _refuse_if(service, list(invalid(f"spec.ports[{i}].nodePort", wanted, problem)))
+        port["nodePort"] = wanted
+        by_port.setdefault(number, wanted)
+
+
+def _free(take: Callable[[], int | None], message: str) -> Any:
+    number = take()
+    if number is None:
+        raise _internal(f"{message}: {_FULL}")
+    return number
