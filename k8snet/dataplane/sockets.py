@@ -7,7 +7,7 @@ kernel itself. Facts about nodes: kubelet's and kube-proxy's default ports (kube
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from k8snet.controlplane.listeners import ANNOTATION, Listener
 from k8snet.controlplane.snapshot import Node, Pod, Snapshot
@@ -46,6 +46,11 @@ def open_to(listener: Listener, packet: Packet) -> bool:
 
 def pod_answer(pod: Pod, packet: Packet) -> Answer:
     """What a packet that has arrived in a Pod's namespace meets there."""
+    found = _pod_answer(pod, packet)
+    return replace(found, outcome=replace(found.outcome, server=pod.key))
+
+
+def _pod_answer(pod: Pod, packet: Packet) -> Answer:
     if packet.protocol == "ICMP":
         why = f"The kernel of Pod {pod.key} answers pings by itself, whatever runs in it."
         return Answer("reply", why, Outcome("delivered", f"Pod {pod.key} answered the ping"))

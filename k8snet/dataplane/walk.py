@@ -104,7 +104,8 @@ class Walk:
             self.wire(replace(place, device="lo"), "refuse", why, packet, mechanism="listener")
             return Outcome("refused", f"nothing listens on port {packet.dport} of the {self.client.name} itself")
         self.wire(place, "send", f"The packet leaves the {self.client.name} by its own router, like any other.", packet)
-        return self.edge(packet) or self.router(packet)
+        ended = self.edge(packet)
+        return self.router(packet) if ended is None else ended
 
     # Pods
 
@@ -269,9 +270,7 @@ class Walk:
         self.hops += arrival.hops
         if arrival.packet != packet:
             self.relayed = (packet, arrival.packet)
-        if arrival.outcome is None and not arrival.node:
-            return None
-        return arrival.outcome or self.enter_node(arrival.node, arrival.packet)
+        return self.enter_node(arrival.node, arrival.packet) if arrival.node else arrival.outcome
 
     def relay_back(self, packet: Packet, asked: Packet) -> Outcome:
         """The answer reaches a load balancer that opened a connection of its own: it passes it on over the client's."""
@@ -289,7 +288,8 @@ class Walk:
         if self.returning and packet.dst == self.client.ip:
             return self.receive(Place("outside", self.client.name, "eth0"), packet, True)
         if not self.returning and edge.load_balanced(self.snapshot, packet.dst):
-            return self.edge(packet) or self.silence(f"nothing answers at {packet.dst}")
+            ended = self.edge(packet)
+            return self.silence(f"nothing answers at {packet.dst}") if ended is None else ended
         host = self.wiring.outside_host(packet.dst)
         if host is not None:
             return self.outside(host.name or host.ip, host.ports, packet)
