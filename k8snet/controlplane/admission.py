@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from k8snet.controlplane import allocation
 from k8snet.controlplane.names import suffix
 from k8snet.controlplane.settings import Settings
 from k8snet.controlplane.store import Store
@@ -41,31 +42,8 @@ def admit(store: Store, settings: Settings, new: Object, old: Object | None) -> 
         if chosen:
             new["spec"] = {**new["spec"], "ingressClassName": chosen}
     if new["kind"] == "Service":
-        new = _allocate(store, settings, new, old)
+        new = allocation.allocate(new, store.all("Service"), settings, store.rng, old)
     return new
-
-
-def _allocate(store: Store, settings: Settings, new: Object, old: Object | None) -> Object:
-    """Stands in for allocation.py until it is there."""
-    import ipaddress
-
-    spec = dict(new["spec"])
-    if spec.get("type") == "ExternalName":
-        return new
-    used = {s["spec"].get("clusterIP") for s in store.all("Service")}
-    ip = spec.get("clusterIP") or (old["spec"].get("clusterIP") if old else None)
-    if not ip:
-        net = ipaddress.ip_network(settings.service_cidr)
-        while not ip or ip in used:
-            ip = str(net[store.rng.randrange(256, net.num_addresses - 1)])
-    spec |= {"clusterIP": ip, "clusterIPs": [ip], "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack"}
-    if spec["type"] in ("NodePort", "LoadBalancer"):
-        known = {p["port"]: p.get("nodePort") for p in (old or {"spec": {}})["spec"].get("ports") or ()}
-        spec["ports"] = [
-            {**p, "nodePort": p.get("nodePort") or known.get(p["port"]) or store.rng.randrange(30086, 32767)}
-            for p in spec.get("ports") or ()
-        ]
-    return {**new, "spec": spec}
 
 
 _SERVER_FIELDS = (

@@ -6,7 +6,7 @@ pkg/controller/endpointslice. Service and Pods go in, slices come out; kube-prox
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from k8snet.controlplane import hints
@@ -79,7 +79,7 @@ def target_port(pod: Object, port: Mapping[str, Any]) -> int | None:
     return None
 
 
-def _ports(service: Object, pod: Object) -> list[dict[str, Any]]:
+def ports_for(service: Object, pod: Object) -> list[dict[str, Any]]:
     """The slice ports for a Pod: the Service ports that have a number there."""
     result = []
     for port in service["spec"].get("ports") or ():
@@ -187,7 +187,7 @@ def _slices_of_family(
         node = nodes.get(pod["spec"].get("nodeName") or "")
         if node is None and not service["spec"].get("publishNotReadyAddresses"):
             continue
-        ports = _ports(service, pod)
+        ports = ports_for(service, pod)
         endpoint = _endpoint(service, pod, node, family_name)
         if endpoint["addresses"]:
             groups.setdefault(_port_key(ports), (ports, {}))[1][_identity(endpoint)] = endpoint
@@ -279,17 +279,23 @@ def _identity(endpoint: Mapping[str, Any]) -> str:
 # the controller
 
 
-def publish(plane: ControlPlane) -> None:
-    """Keep the slices of every Service in step with its Pods."""
-    store = plane.store
-    delay = plane.settings.endpointslice_updates_batch_period
+def selecting(plane: ControlPlane, controller: str) -> Callable[[Object], list[Key]]:
+    """Queues the Services that select a Pod: at once, or when the controller's batch period is over."""
+    store, delay = plane.store, plane.settings.endpointslice_updates_batch_period
 
-    def selecting(pod: Object) -> list[Key]:
+    def find(pod: Object) -> list[Key]:
         services = store.all("Service", pod["metadata"]["namespace"])
         found = [key_of(s) for s in services if selects(s, pod)]
         for key in found if delay else ():
-            plane.wake("endpointslice", key, delay)
+            plane.wake(controller, key, delay)
         return [] if delay else found
+
+    return find
+
+
+def publish(plane: ControlPlane) -> None:
+    """Keep the slices of every Service in step with its Pods."""
+    store = plane.store
 
     def tied(slice_: Object) -> list[Key]:
         labels = slice_["metadata"].get("labels") or {}
@@ -299,7 +305,7 @@ def publish(plane: ControlPlane) -> None:
     def every(node: Object) -> list[Key]:
         return [key_of(s) for s in store.all("Service")]
 
-    watches = {"Service": own, "Pod": selecting, "EndpointSlice": tied, "Node": every}
+    watches = {"Service": own, "Pod": selecting(plane, "endpointslice"), "EndpointSlice": tied, "Node": every}
     due = plane.due("endpointslice", watches)
     nodes = {n["metadata"]["name"]: n for n in store.all("Node")} if due else {}
     for key in due:

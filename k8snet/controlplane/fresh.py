@@ -1,133 +1,59 @@
-"""What a fresh cluster holds: its nodes, the first namespaces, default/kubernetes, and the cluster DNS as kubeadm sets it up."""
+"""A fresh cluster: its nodes and the objects of ``fresh.yaml``."""
 
 from __future__ import annotations
 
 import ipaddress
+from functools import cache
+from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from k8snet.controlplane.nodes import node_object
-from k8snet.manifests.addresses import family
+import yaml
+
+from k8snet.controlplane.nodes import pod_ranges
+from k8snet.controlplane.settings import Settings
+from k8snet.manifests.addresses import in_cidr
 from k8snet.manifests.kinds import Object
 
 if TYPE_CHECKING:
     from k8snet.controlplane.plane import ControlPlane
 
-NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
-API_PORT = 6443
+ZONES = ("zone-a", "zone-b", "zone-c")
 
 
 def fill(plane: ControlPlane, nodes: int) -> None:
     """Put the objects of a fresh cluster with *nodes* worker nodes into an empty store."""
-    put, settings = plane.store.put, plane.settings
-    for name in NAMESPACES:
-        put(namespace(name))
+    settings = plane.settings
+    services = ipaddress.ip_network(settings.service_cidr)
+    values = {
+        "$API_IP": str(services[1]),
+        "$API_ADDRESS": str(ipaddress.ip_network(settings.node_cidr)[10]),
+        "$DNS_IP": next((ip for ip in settings.cluster_dns if in_cidr(ip, str(services))), str(services[10])),
+    }
     for number in range(1, nodes + 1):
-        put(node_object(settings, number))
-    first = str(ipaddress.ip_network(settings.service_cidr)[1])
-    api_labels = {"component": "apiserver", "provider": "kubernetes"}
-    put(_service("default", "kubernetes", first, api_labels, None, [("https", "TCP", 443, API_PORT)]))
-    put(_api_slice(str(ipaddress.ip_network(settings.node_cidr)[10])))
-    if settings.dns:
-        labels = {"k8s-app": "kube-dns", "kubernetes.io/cluster-service": "true", "kubernetes.io/name": "CoreDNS"}
-        ports = [("dns", "UDP", 53, 53), ("dns-tcp", "TCP", 53, 53), ("metrics", "TCP", 9153, 9153)]
-        address = next((ip for ip in settings.cluster_dns if family(ip) == family(first)), "")
-        put(_service("kube-system", "kube-dns", address, labels, {"k8s-app": "kube-dns"}, ports))
-        put(_coredns())
+        plane.store.put(node(settings, number))
+    for obj in _table()["always"] + (_table()["dns"] if settings.dns else []):
+        plane.api.create(_filled(obj, values), checked=True)
 
 
-def namespace(name: str) -> Object:
-    """A Namespace as the API server stores it."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Namespace",
-        "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
-        "spec": {"finalizers": ["kubernetes"]},
-        "status": {"phase": "Active"},
-    }
+def node(settings: Settings, number: int) -> Object:
+    """Worker node *number* (from 1), as its kubelet registers it."""
+    address = str(ipaddress.ip_network(settings.node_cidr)[10 + number])
+    zone = ZONES[(number - 1) % len(ZONES)]
+    obj: Object = _filled(_table()["node"], {"$NAME": f"node-{number}", "$ADDRESS": address, "$ZONE": zone})
+    ranges = pod_ranges(settings, number)
+    return {**obj, "spec": {"podCIDR": ranges[0], "podCIDRs": ranges}} if ranges else obj
 
 
-def _service(
-    space: str,
-    name: str,
-    address: str,
-    labels: dict[str, str],
-    selector: dict[str, str] | None,
-    ports: list[tuple[str, str, int, int]],
-) -> Object:
-    spec: dict[str, Any] = {
-        "clusterIP": address,
-        "clusterIPs": [address],
-        "internalTrafficPolicy": "Cluster",
-        "ipFamilies": [family(address)],
-        "ipFamilyPolicy": "SingleStack",
-        "ports": [{"name": n, "protocol": proto, "port": p, "targetPort": t} for n, proto, p, t in ports],
-        "sessionAffinity": "None",
-        "type": "ClusterIP",
-    }
-    if selector:
-        spec["selector"] = selector
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": name, "namespace": space, "labels": labels},
-        "spec": spec,
-        "status": {"loadBalancer": {}},
-    }
+@cache
+def _table() -> dict[str, Any]:
+    text = resources.files("k8snet.controlplane").joinpath("fresh.yaml").read_text(encoding="utf-8")
+    return dict(yaml.safe_load(text))
 
 
-def _api_slice(address: str) -> Object:
-    return {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {
-            "name": "kubernetes",
-            "namespace": "default",
-            "labels": {"kubernetes.io/service-name": "kubernetes"},
-        },
-        "addressType": "IPv4",
-        "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
-        "ports": [{"name": "https", "port": API_PORT, "protocol": "TCP"}],
-    }
-
-
-def _coredns() -> Object:
-    probe = {"httpGet": {"path": "/ready", "port": 8181, "scheme": "HTTP"}}
-    ports = [
-        {"name": "dns", "containerPort": 53, "protocol": "UDP"},
-        {"name": "dns-tcp", "containerPort": 53, "protocol": "TCP"},
-        {"name": "metrics", "containerPort": 9153, "protocol": "TCP"},
-    ]
-    labels = {"k8s-app": "kube-dns"}
-    template = {
-        "metadata": {"labels": labels},
-        "spec": {
-            "containers": [
-                {
-                    "name": "coredns",
-                    "image": "registry.k8s.io/coredns/coredns:v1.13.1",
-                    "args": ["-conf", "/etc/coredns/Corefile"],
-                    "ports": ports,
-                    "readinessProbe": probe,
-                }
-            ],
-            "dnsPolicy": "Default",
-            "nodeSelector": {"kubernetes.io/os": "linux"},
-            "priorityClassName": "system-cluster-critical",
-            "serviceAccountName": "coredns",
-            "tolerations": [
-                {"key": "CriticalAddonsOnly", "operator": "Exists"},
-                {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"},
-            ],
-        },
-    }
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": "coredns", "namespace": "kube-system", "labels": labels},
-        "spec": {
-            "replicas": 2,
-            "selector": {"matchLabels": labels},
-            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": "25%"}},
-            "template": template,
-        },
-    }
+def _filled(value: Any, values: dict[str, str]) -> Any:
+    """A copy with the words of *values* replaced."""
+    if isinstance(value, dict):
+        return {k: _filled(v, values) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_filled(v, values) for v in value]
+    return values.get(value, value) if isinstance(value, str) else value

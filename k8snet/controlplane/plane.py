@@ -25,6 +25,7 @@ from k8snet.controlplane import (
     lifecycle,
     load_balancers,
     nodes,
+    old_endpoints,
     scheduler,
     sets,
 )
@@ -210,6 +211,8 @@ CONTROLLERS: tuple[Callable[[ControlPlane], object], ...] = (
     kubelet.run_pods,
     load_balancers.balance,
     endpoints.publish,
+    old_endpoints.write,
+    old_endpoints.mirror,
     ingress_controller.run,
     gateway_controller.run,
 )

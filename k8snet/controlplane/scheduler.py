@@ -161,7 +161,7 @@ def _term_matches(term: Mapping[str, Any], name: str, labels: Mapping[str, str])
 
 
 def _rule_holds(rule: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    operator, values = rule["operator"], rule.get("values") or ()
+    operator, values = rule["operator"], list(rule.get("values") or ())
     if operator in ("Gt", "Lt"):
         text = labels.get(rule["key"], "")
         if not text.lstrip("-").isdigit():
