@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from k8snet.controlplane.policies import INGRESS, compiled
 from k8snet.controlplane.snapshot import Pod, Snapshot
 from k8snet.dataplane import allpairs, policy
-from k8snet.dataplane.allpairs import End, PortClass, port_classes
+from k8snet.dataplane.allpairs import End, PortClass, Solution, port_classes
 from k8snet.dataplane.policy import DEFINED, Peer, Verdict
 from k8snet.manifests.addresses import parse_cidr
 
@@ -41,18 +41,16 @@ class Group:
 class Reachability:
     """Who reaches whom. ``clients`` and ``servers`` name the rows and columns, `rows` and `matrix` give the cells.
 
-    ``group_of`` says to which group each end belongs and ``group_rows`` what each group reaches, one bit for a group.
+    ``ends`` has each of them by name; ``solution`` the same answer for groups of ends that no rule tells apart.
     """
 
     port: int
     protocol: str
     clients: tuple[str, ...]
     servers: tuple[str, ...]
-    snapshot: Snapshot = field(repr=False, compare=False)
-    ends: Mapping[str, End] = field(repr=False)
-    group_of: Mapping[str, int] = field(repr=False)
-    group_rows: tuple[int, ...] = field(repr=False)
-    isolated: Mapping[str, int] = field(repr=False)
+    snapshot: Snapshot = field(compare=False)
+    ends: Mapping[str, End]
+    solution: Solution
 
     # cells
 
@@ -64,8 +62,7 @@ class Reachability:
     def _on_node(self) -> dict[str, list[int]]:
         index: dict[str, list[int]] = defaultdict(list)
         for i, name in enumerate(self.servers):
-            pod = self.ends[name].peer.workload
-            if pod:
+            if pod := self.ends[name].peer.workload:
                 index[pod.node].append(i)
         return index
 
@@ -76,21 +73,16 @@ class Reachability:
         return own + (self._on_node.get(host, []) if host else [])
 
     @cached_property
-    def _group_texts(self) -> list[str]:
-        width, closed = len(self.group_rows), "X" if self.protocol in DEFINED else "~"
-        signs = str.maketrans("01", closed + ".")
-        return [f"{row:0{width}b}"[::-1].translate(signs) for row in self.group_rows]
-
-    @cached_property
-    def _base_rows(self) -> dict[int, str]:
-        columns = [self.group_of[name] for name in self.servers]
-        pick = itemgetter(*columns) if len(columns) > 1 else lambda text: tuple(text[c] for c in columns)
-        wanted = {self.group_of[name] for name in self.clients}
-        return {g: "".join(pick(self._group_texts[g])) for g in wanted}
+    def _group_rows(self) -> dict[int, str]:
+        """What the members of each group reach, server by server, apart from what is always open."""
+        columns = [self.solution.group_of[name] for name in self.servers]
+        pick = itemgetter(*columns) if len(columns) > 1 else lambda row: [row[c] for c in columns]
+        groups = {self.solution.group_of[name] for name in self.clients}
+        return {g: "".join(pick(self.solution.rows[g])) for g in groups}
 
     def row(self, client: str) -> str:
         """One row as text: ``.`` allowed, ``X`` blocked, ``~`` undefined."""
-        cells = bytearray(self._base_rows[self.group_of[client]], "ascii")
+        cells = bytearray(self._group_rows[self.solution.group_of[client]], "ascii")
         for i in self._always(client):
             cells[i] = ord(".")
         return cells.decode()
@@ -104,20 +96,18 @@ class Reachability:
         """The cells as a numpy array of booleans: row i, column j says whether client i may connect to server j."""
         import numpy as np
 
-        size = len(self.group_rows)
-        groups = (np.frombuffer("".join(self._group_texts).encode(), np.uint8) == ord(".")).reshape(size, size)
-        columns = np.array([self.group_of[name] for name in self.servers], np.intp)
-        wide = groups[:, columns]
-        result: NDArray[np.bool_] = wide[np.array([self.group_of[name] for name in self.clients], np.intp)]
+        text = "".join(self.solution.rows).encode()
+        groups = np.frombuffer(text, np.uint8).reshape(len(self.solution.rows), -1) == ord(".")
+        lines, columns = ([self.solution.group_of[n] for n in names] for names in (self.clients, self.servers))
+        result: NDArray[np.bool_] = groups[:, columns][lines]
         for i, client in enumerate(self.clients):
             result[i, self._always(client)] = True
         return result
 
     def allowed(self, client: str, server: str) -> bool:
         """One cell."""
-        column = self._column[server]
-        group = self._group_texts[self.group_of[client]]
-        return group[self.group_of[server]] == "." or column in self._always(client)
+        here, there = (self.solution.group_of[name] for name in (client, server))
+        return self.solution.rows[here][there] == "." or self._column[server] in self._always(client)
 
     def why(self, client: str, server: str) -> Verdict:
         """The verdict behind one cell, with every rule tried."""
@@ -134,8 +124,8 @@ class Reachability:
     def unprotected(self, direction: str = INGRESS) -> tuple[str, ...]:
         """The Pods that no policy isolates in a direction (Ingress or Egress)."""
         names = self.servers if direction == INGRESS else self.clients
-        mask = self.isolated[direction]
-        return tuple(n for n in names if isinstance(self.ends[n].peer.who, Pod) and not mask >> self.group_of[n] & 1)
+        mask, group_of = self.solution.isolated[direction], self.solution.group_of
+        return tuple(n for n in names if isinstance(self.ends[n].peer.who, Pod) and not mask >> group_of[n] & 1)
 
     def find(
         self, expected: Mapping[Pair, bool] | Callable[[str, str], bool | None]
@@ -166,42 +156,39 @@ class Reachability:
     @cached_property
     def groups(self) -> tuple[Group, ...]:
         """The ends by behaviour: one group for all that reach the same and are reached by the same."""
-        return tuple(group for group, _ in self._behaviours)
-
-    @cached_property
-    def _behaviours(self) -> list[tuple[Group, int]]:
-        """Each behaviour with one of the finer groups that show it."""
-        columns = ["".join(c) for c in zip(*self._group_texts, strict=True)]
+        rows = self.solution.rows
+        columns = ["".join(column) for column in zip(*rows, strict=True)]
         found: dict[Any, list[str]] = defaultdict(list)
-        for name in dict.fromkeys(self.clients + self.servers):
-            g, place = self.group_of[name], self.ends[name].place
-            kind = place if place in ("node", "outside") else ""
-            found[kind, self._group_texts[g], columns[g]].append(name)
-        return [(Group(self._describe(m), tuple(m)), self.group_of[m[0]]) for m in found.values()]
+        for name, g in self.solution.group_of.items():
+            place = self.ends[name].place
+            found[place if place in ("node", "outside") else "", rows[g], columns[g]].append(name)
+        return tuple(Group(self._describe(members), tuple(members)) for members in found.values())
 
     def _describe(self, members: Sequence[str]) -> str:
-        if len(members) == 1:
-            return members[0]
         keys = allpairs.label_keys(compiled(self.snapshot).all)
-        kinds = list(dict.fromkeys(_kind(self.ends[m], keys) for m in members))
+        kinds = list(dict.fromkeys(_kind(self.ends[m], keys) for m in members)) if len(members) > 1 else members
         return "; ".join(kinds[:3]) + (f"; {len(kinds) - 3} more kinds" if len(kinds) > 3 else "")
 
+    @property
+    def group_rows(self) -> tuple[str, ...]:
+        """The matrix of `groups`; on the diagonal, whether different members reach each other."""
+        picks = [self.solution.group_of[group.members[0]] for group in self.groups]
+        rows = ["".join(self.solution.rows[g][h] for h in picks) for g in picks]
+        alone = [len(group.members) == 1 for group in self.groups]
+        return tuple(f"{row[:i]}.{row[i + 1 :]}" if alone[i] else row for i, row in enumerate(rows))
+
     def __str__(self) -> str:
-        total = len(self.clients) * len(self.servers)
-        open_in = {g: row.count(".") for g, row in self._base_rows.items()}
-        opened = sum(open_in[self.group_of[c]] for c in self.clients)
-        opened += sum(self._base_rows[self.group_of[c]][i] != "." for c in self.clients for i in self._always(c))
         title = f"port {self.port}/{self.protocol}" if self.protocol in DEFINED else self.protocol
+        opened, total = sum(row.count(".") for row in self.rows()), len(self.clients) * len(self.servers)
         head = f"Who may connect to whom, {title}: {opened} of {total} pairs (rows call, columns answer)"
-        if len(self.clients) <= 24 and len(self.servers) <= 24:
-            return "\n".join([head, *grid(self.clients, self.servers, self.rows())])
+        if max(len(self.clients), len(self.servers)) <= 24:
+            return "\n".join([head, *_grid(self.clients, self.servers, self.rows())])
         names = [f"{g.name} ({len(g.members)})" for g in self.groups]
         head += f"\n{len(self.ends)} ends in {len(names)} groups that behave alike (how many ends in brackets)"
-        picks = [g for _, g in self._behaviours]
-        rows = ["".join(self._group_texts[g][h] for h in picks) for g in picks]
         if len(names) <= 40:
-            return "\n".join([head, *grid(names, names, rows)])
-        lines = [f"  {n}: reaches {r.count('.')} groups" for n, r in zip(names[:40], rows, strict=False)]
+            return "\n".join([head, *_grid(names, names, self.group_rows)])
+        reached = zip(names[:40], self.group_rows, strict=False)
+        lines = [f"  {name}: reaches {row.count('.')} groups" for name, row in reached]
         return "\n".join([head, *lines, f"  … and {len(names) - 40} more"])
 
     def __repr__(self) -> str:
@@ -221,7 +208,7 @@ def _kind(end: End, keys: Iterable[str]) -> str:
     return " ".join([pod.namespace, *(f"{k}={pod.labels[k]}" for k in keys if k in pod.labels)])
 
 
-def grid(clients: Sequence[str], servers: Sequence[str], rows: Sequence[str]) -> Iterator[str]:
+def _grid(clients: Sequence[str], servers: Sequence[str], rows: Sequence[str]) -> Iterator[str]:
     """A matrix as lines of text; columns are numbered as the rows, or, where they differ, listed below."""
     wide, digits = max(map(len, clients)), len(str(len(servers)))
     yield " " * (wide + 6) + " ".join(f"{i:>{digits}}" for i in range(1, len(servers) + 1))
@@ -295,35 +282,22 @@ def reachability(
     has not finished. *outside* adds blocks to both. A block is cut into pieces that no rule tells apart.
     Raises ApiError NotFound for a Pod that is not there.
     """
-    protocol = protocol.upper()
-    policies = compiled(snapshot).all
-    slots = allpairs.Slots(policies)
+    protocol, slots = protocol.upper(), allpairs.Slots(compiled(snapshot).all)
     pods = [End(p.key, Peer.pod(p)) for p in snapshot.pods.values() if not p.finished]
-    around = [end for block in outside for end in slots.pieces(block)]
 
-    def ends(names: Iterable[str] | None) -> list[End]:
-        return (pods if names is None else [e for n in names for e in _named(snapshot, slots, n)]) + around
+    def ends(names: Iterable[str]) -> list[End]:
+        return [end for name in names for end in _ends_of(snapshot, slots, name)]
 
-    rows, columns = ends(clients), ends(servers)
-    everyone = {end.name: end for end in rows + columns}
-    group_of, leaders = allpairs.group(everyone.values(), policies, slots, port, protocol)
-    masks = allpairs.Masks(snapshot, leaders, slots, port, protocol)
-    group_rows, isolated = allpairs.paint(masks, policies, snapshot.settings.enforce_policy)
-    return Reachability(
-        port,
-        protocol,
-        tuple(end.name for end in rows),
-        tuple(end.name for end in columns),
-        snapshot,
-        everyone,
-        group_of,
-        group_rows,
-        isolated,
-    )
+    rows, columns = (pods if names is None else ends(names) for names in (clients, servers))
+    around = ends(outside)
+    everyone = {end.name: end for end in (*rows, *columns, *around)}
+    solution = allpairs.solve(snapshot, everyone.values(), slots, port, protocol)
+    row_names, column_names = (tuple(dict.fromkeys(end.name for end in (*e, *around))) for e in (rows, columns))
+    return Reachability(port, protocol, row_names, column_names, snapshot, everyone, solution)
 
 
-def _named(snapshot: Snapshot, slots: allpairs.Slots, name: str) -> list[End]:
-    if parse_cidr(name):
-        return slots.pieces(name)
+def _ends_of(snapshot: Snapshot, slots: allpairs.Slots, name: str) -> list[End]:
+    if network := parse_cidr(name):
+        return slots.pieces(network)
     peer = policy.peer(snapshot, name)
     return [End(peer.who.key if isinstance(peer.who, Pod) else name, peer)]
