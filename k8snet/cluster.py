@@ -38,6 +38,8 @@ class Cluster:
         self, nodes: int = 3, network: str = "overlay", *, proxy: str = "iptables", seed: int = 0, **knobs: Any
     ) -> None:
         settings = _settings(Settings(network=network, seed=seed), proxy=proxy, **knobs)
+        if "cluster_cidr" not in knobs:
+            settings = replace(settings, proxy=replace(settings.proxy, cluster_cidr=settings.pod_ranges))
         self.plane = ControlPlane(settings, nodes)
         self._moment = Moment(self.plane.snapshot(), self.plane.now, self.plane.rng)
         self.use()

@@ -129,3 +129,10 @@ class Settings:
     internet: Internet = Internet()
     libc: Mapping[str, str] = field(default_factory=dict)
     loaded: bool = False
+
+    @property
+    def pod_ranges(self) -> str:
+        """What a cluster's builder tells kube-proxy of Pods' addresses (its clusterCIDR): the Pod ranges; nothing in a
+        cloud whose Pods and nodes share one network (as EKS does it); Docker's own range."""
+        special = {"cloud": "", "docker": "172.17.0.0/16"}
+        return special.get(self.network, ",".join(c for c in (self.pod_cidr, self.pod_cidr6) if c))
