@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from k8snet.controlplane import routes
 from k8snet.controlplane.snapshot import Pod, Snapshot
@@ -92,11 +93,11 @@ def fetch(
         place = Place(client.kind, client.name, "resolver")
         if not addresses:
             why = f"{host} was not resolved, so no packet is sent to it"
-            hop = Hop(place, "dns", "not resolved", why, inner=found.trace)
+            hop = Hop(place, "dns", "not resolved", _sentence(why), inner=found.trace)
             trace = Trace(_title(client, request), (hop,), Outcome("name not found", why, waited))
             return Exchange(request, trace, None, "name", why, port=port, seconds=waited, lookup_seconds=waited)
         why = f"{host} is {', '.join(addresses)}: from here on the name plays no part for the network"
-        hops = (Hop(place, "dns", "resolved", why, inner=found.trace),)
+        hops = (Hop(place, "dns", "resolved", _sentence(why), inner=found.trace),)
     seconds, tried = waited, 0
     for tried, ip in enumerate(addresses, 1):
         x = exchange(moment, client, ip, port, request, host, insecure)
@@ -104,7 +105,7 @@ def fetch(
         if x.error not in ("connect", "timeout") or tried == len(addresses):
             break
         why = f"{ip} did not work ({x.trace.outcome.kind}): the client tries the next address"
-        hops += (Hop(Place(client.kind, client.name, "http"), "http", "next address", why, inner=x.trace),)
+        hops += (Hop(Place(client.kind, client.name, "http"), "http", "next address", _sentence(why), inner=x.trace),)
     return replace(
         x,
         trace=replace(x.trace, hops=hops + x.trace.hops),
@@ -113,6 +114,10 @@ def fetch(
         lookup_seconds=waited,
         connect_seconds=seconds - x.seconds + x.connect_seconds,
     )
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _title(client: Client, request: Request) -> str:
@@ -143,7 +148,7 @@ def exchange(
         outcome = replace(outcome, kind="undefined" if reply.error == "undefined" else "reset", message=reply.detail)
     if not hops:
         place = _place(moment.snapshot, outcome.server)
-        hops = [Hop(place, "http", str(outcome.status or reply.error), outcome.message)]
+        hops = [Hop(place, "http", str(outcome.status or reply.error), _sentence(outcome.message))]
     before = [h for h in trace.hops if not h.returning]
     all_hops = (*before, *hops, *(h for h in trace.hops if h.returning))
     seconds = x.seconds + reply.seconds
@@ -178,96 +183,94 @@ def verify(certificate: Certificate, host: str) -> str:
 def _answer(moment: Moment, outcome: Outcome, request: Request) -> tuple[Reply, list[Hop]]:
     """What the server at the end of a connection says; with the hops of a proxy, where it is one."""
     snapshot, port = moment.snapshot, int(outcome.backend.rpartition(":")[2] or 0)
-    pod = snapshot.pods.get(outcome.server)
-    if pod is not None:
-        controller = routes.controller_in(pod)
-        if controller:
-            who, secure = f"ingress controller {controller}", port == PORTS["https"]
-            return _proxy(
-                moment, pod, request, outcome.server_saw, who, secure, _ingress(snapshot, controller, request)
-            )
-        served = routes.gateway_of(pod)
-        if served:
-            secure = gateway.secure(snapshot, served, port)
-            decision = gateway.route(snapshot, served, port, request) if secure == (request.scheme == "https") else None
-            return _proxy(moment, pod, request, outcome.server_saw, f"Gateway {served}", secure, decision)
-    return servers.reply(snapshot, outcome, port, request), []
-
-
-def _ingress(snapshot: Snapshot, controller: str, request: Request) -> Decision:
-    return ingress.route(snapshot, (controller,), request)
-
-
-# Proxies
-
-
-def _proxy(
-    moment: Moment, pod: Pod, request: Request, client_ip: str, who: str, secure: bool, decision: Decision | None
-) -> tuple[Reply, list[Hop]]:
-    """A controller's proxy: it has decided; now it answers itself or asks a backend."""
-    place = Place("pod", pod.key, "proxy", pod.node)
-    who = f"{who} (Pod {pod.key})"
+    pod, decision = snapshot.pods.get(outcome.server), None
+    controller, served = (routes.controller_in(pod), routes.gateway_of(pod)) if pod else ("", "")
+    if pod is None or not (controller or served):
+        return servers.reply(snapshot, outcome, port, request), []
+    name = f"ingress controller {controller}" if controller else f"Gateway {served}"
+    proxy = _Proxy(moment, pod, name, request, outcome.server_saw)
+    secure = port == PORTS["https"] if controller else gateway.secure(snapshot, served, port)
     if secure != (request.scheme == "https"):
-        return servers.wrong_scheme(request, who), []
-    assert decision is not None
-    if decision.tls_failure:
-        return Reply(None, "tls", f"Recv failure: Connection reset by peer: {decision.tls_failure}"), []
-    tls = (f"TLS ends here: SNI {request.sni or '(none)'} is shown {_shown(decision.certificate)}",) if decision.certificate else ()  # fmt: skip
-    share = decision.shares[0]
-    if len(decision.shares) > 1:
-        share = moment.rng.choices(decision.shares, [s.of for s in decision.shares])[0]
-    detail = (*tls, *(f"not {line}" for line in decision.lost))
-    why = (
-        decision.why
-        if len(decision.shares) == 1
-        else f"{decision.why}; {share.of:.0%} go to {share.backend or share.status}"
-    )
-    if share.status:
-        headers = (("Location", share.location),) if share.location else ()
-        response = servers.page(share.status, who, server=who.partition(" (")[0], headers=headers)
-        hop = Hop(
-            place, "http", str(share.status), f"{who} answers itself: {share.why}", rule=share.rule, detail=detail
-        )
-        return Reply(response, certificate=decision.certificate), [hop]
-    hops = _mirrored(moment, pod, share, place)
-    inner = _ask_backend(moment, pod, share, request, client_ip)
-    why = f"{why}: to {share.backend}, straight to one of its endpoints, {inner.address}:{inner.port}, over a connection of its own"
-    hops.append(Hop(place, "http", "forward", why, rule=share.rule, detail=detail, inner=inner.trace))
-    seconds = inner.seconds
-    if inner.response is not None:
-        response = inner.response
+        return servers.wrong_scheme(request, proxy.who), []
+    if controller:
+        decision = ingress.route(snapshot, (controller,), request)
     else:
-        status, seconds = 504 if inner.error == "timeout" else 502, min(seconds, PROXY_SECONDS)
-        response = servers.page(status, who, server=who.partition(" (")[0])
-        why = f"{who} got no answer from {inner.address}:{inner.port}: {inner.detail}"
-        hops.append(Hop(place, "http", str(status), why))
-    for change in share.response:
-        response = replace(response, headers=change.apply(response.headers))
-    return Reply(response, certificate=decision.certificate, seconds=seconds), hops
+        decision = gateway.route(snapshot, served, port, request)
+    if decision.tls_failure:
+        return Reply(None, "tls", f"Recv failure: Connection reset by peer ({decision.tls_failure})"), []
+    reply, hops = proxy.act(decision)
+    return replace(reply, certificate=decision.certificate), hops
 
 
-def _ask_backend(moment: Moment, pod: Pod, share: Share, request: Request, client_ip: str) -> Exchange:
-    """The proxy's own request to one ready endpoint, as plain HTTP, with what it knows of the client in headers."""
-    assert share.request is not None
-    ip, port = moment.rng.choice(share.endpoints)
-    chain = header(request.headers, "X-Forwarded-For")
-    known = [
-        ("X-Forwarded-For", f"{chain}, {client_ip}" if chain else client_ip),
-        ("X-Forwarded-Host", request.host),
-        ("X-Forwarded-Proto", request.scheme),
-    ]
-    onward = replace(share.request, scheme="http", sni="", headers=with_headers(share.request.headers, known))
-    return exchange(moment, Client("pod", pod.key), ip, port, onward)
+@dataclass(frozen=True, slots=True)
+class _Proxy:
+    """A controller's proxy in one of its Pods, with a request that it got and the address that it got it from."""
 
+    moment: Moment
+    pod: Pod
+    name: str
+    request: Request
+    client_ip: str
 
-def _mirrored(moment: Moment, pod: Pod, share: Share, place: Place) -> list[Hop]:
-    """Copies of a request to the backends of mirror filters; what they answer is dropped."""
-    hops = []
-    for m in share.mirrors:
-        namespace, _, name = m.service.partition("/")
-        endpoints = routes.backend(moment.snapshot, namespace, name, m.port).endpoints
-        if endpoints and (m.percent >= 100 or moment.rng.random() * 100 < m.percent):
-            x = _ask_backend(moment, pod, replace(share, endpoints=endpoints), share.request or Request(""), "")
-            why = f"a copy of the request goes to {m.service}:{m.port}; its answer is dropped"
-            hops.append(Hop(place, "http", "mirror", why, rule=m.rule, inner=x.trace))
-    return hops
+    @property
+    def who(self) -> str:
+        return f"{self.name} (Pod {self.pod.key})"
+
+    def hop(self, decision: str, why: str, **parts: Any) -> Hop:
+        return Hop(Place("pod", self.pod.key, "proxy", self.pod.node), "http", decision, _sentence(why), **parts)
+
+    def act(self, decision: Decision) -> tuple[Reply, list[Hop]]:
+        """Do what was decided: answer, or ask a backend (one by weight, if there are several)."""
+        share, why = decision.shares[0], decision.why
+        if len(decision.shares) > 1:
+            share = self.moment.rng.choices(decision.shares, [s.of for s in decision.shares])[0]
+            why = f"{why}; {share.of:.0%} of the requests get {share.backend or share.status}"
+        detail = tuple(f"not {line}" for line in decision.lost)
+        if decision.certificate:
+            tls = f"TLS ends here: for SNI {self.request.sni or '(none)'} the client is shown {_shown(decision.certificate)}"
+            detail = (tls, *detail)
+        if share.status:
+            headers = (("Location", share.location),) if share.location else ()
+            response = servers.page(share.status, self.who, server=self.name, headers=headers)
+            why = f"{self.who} answers itself: {share.why}"
+            return Reply(response), [self.hop(str(share.status), why, rule=share.rule, detail=detail)]
+        reply, hops = self.forward(share, why, detail)
+        return reply, self.mirrored(share) + hops
+
+    def forward(self, share: Share, why: str, detail: tuple[str, ...]) -> tuple[Reply, list[Hop]]:
+        """The request goes on to a ready endpoint, and its answer back; 502 or 504 if there is none."""
+        x = self.ask(share, share.endpoints)
+        where = f"{x.address}:{x.port}"
+        why = f"{why}. On to {share.backend}, straight to one of its endpoints ({where}), over a connection of the proxy's own"
+        hops = [self.hop("forward", why, rule=share.rule, detail=detail, inner=x.trace)]
+        if x.response is None:
+            status = 504 if x.error == "timeout" else 502
+            hops.append(self.hop(str(status), f"{self.who} got no answer from {where}: {x.detail}"))
+            response = servers.page(status, self.who, server=self.name)
+            return Reply(response, seconds=min(x.seconds, PROXY_SECONDS)), hops
+        headers = x.response.headers
+        for change in share.response:
+            headers = change.apply(headers)
+        return Reply(replace(x.response, headers=headers), seconds=x.seconds), hops
+
+    def ask(self, share: Share, endpoints: Sequence[tuple[str, int]]) -> Exchange:
+        """The proxy's own request to an endpoint, as plain HTTP, with what it knows of the client in headers."""
+        assert share.request is not None
+        ip, port = self.moment.rng.choice(endpoints)
+        chain = header(self.request.headers, "X-Forwarded-For")
+        known = [
+            ("X-Forwarded-For", f"{chain}, {self.client_ip}" if chain else self.client_ip),
+            ("X-Forwarded-Host", self.request.host),
+            ("X-Forwarded-Proto", self.request.scheme),
+        ]
+        onward = replace(share.request, scheme="http", sni="", headers=with_headers(share.request.headers, known))
+        return exchange(self.moment, Client("pod", self.pod.key), ip, port, onward)
+
+    def mirrored(self, share: Share) -> list[Hop]:
+        """Copies of the request to the backends of mirror filters; what they answer is dropped."""
+        hops = []
+        for m in share.mirrors:
+            if m.endpoints and (m.percent >= 100 or self.moment.rng.random() * 100 < m.percent):
+                why = f"a copy of the request goes to {m.service}:{m.port}, and its answer is dropped"
+                hops.append(self.hop("mirror", why, rule=m.rule, inner=self.ask(share, m.endpoints).trace))
+        return hops

@@ -302,7 +302,8 @@ def _mirror(snapshot: Snapshot, m: Match, mirror: Mapping[str, Any]) -> tuple[Mi
     percent = mirror.get("percent", 100)
     if fraction:
         percent = 100 * fraction["numerator"] / (fraction.get("denominator") or 100)
-    return (Mirror(f"{b.get('namespace') or m.rule.namespace}/{b['name']}", b["port"], float(percent), m.rule),)
+    found = routes.backend(snapshot, b.get("namespace") or m.rule.namespace, b["name"], b["port"])
+    return (Mirror(found.service, found.port, float(percent), m.rule, found.endpoints),)
 
 
 def certificate(snapshot: Snapshot, gateway: Gateway, listener: Listener, sni: str) -> Certificate:

@@ -123,6 +123,7 @@ class Mirror:
     port: int
     percent: float
     rule: Ref
+    endpoints: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,7 +178,8 @@ def curl(moment: Moment, client: Client, arguments: Sequence[str]) -> Result:
     try:
         options = parse(arguments)
     except Failure as e:
-        return Result("", f"curl: {e.text}\ncurl: try 'curl --help' or 'curl --manual' for more information\n", e.code)
+        said = f"({e.code}) {e.text}" if e.text.startswith("no URL") else e.text
+        return Result("", f"curl: {said}\ncurl: try 'curl --help' or 'curl --manual' for more information\n", e.code)
     out, err, code, exchange = "", "", 0, None
     for text in options.urls:
         try:
