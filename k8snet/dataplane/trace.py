@@ -168,9 +168,10 @@ def _line(hop: Hop) -> str:
 WIDTH = 96
 
 
-def render(trace: Trace, indent: str = "") -> str:
+def render(trace: Trace, indent: str = "", inside: bool = False) -> str:
     """The complete text of a trace, at most some 100 columns wide: for each hop a numbered line, why, what changed in
-    the headers (all of them where the packet is first seen) and which rule decided."""
+    the headers (all of them where the packet is first seen) and which rule decided. A trace inside it (a name look-up,
+    a proxy's own connection) follows its hop; the ways of a look-up's questions only where one failed (``hop.inner``)."""
     out = [trace.request]
     last: Packet | None = None
     for number, hop in enumerate(trace.hops, 1):
@@ -182,8 +183,8 @@ def render(trace: Trace, indent: str = "") -> str:
         notes += [f"rule: {hop.rule}"] if hop.rule else []
         out += [f"        | {note}" for note in (*notes, *hop.detail)]
         last = hop.after or last
-        if hop.inner is not None:
-            out.append(render(hop.inner, " " * 10))
+        if hop.inner is not None and not (inside and hop.inner.outcome):
+            out.append(render(hop.inner, " " * 10, inside=True))
     out.append(f"  = {trace.outcome}")
     return "\n".join(indent + line for line in "\n".join(out).split("\n"))
 

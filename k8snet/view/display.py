@@ -27,8 +27,8 @@ def pre(text: str) -> str:
 
 
 def trace_html(trace: Trace) -> str:
-    """The notebook form of a trace: its picture, then its complete text."""
-    return image(ladder.svg(trace), ladder.alt(trace)) + pre(str(trace))
+    """The notebook form of a trace: its picture, and its complete text to unfold."""
+    return f"{image(ladder.svg(trace), ladder.alt(trace))}<details><summary>Every hop in words</summary>{pre(str(trace))}</details>"
 
 
 def _pretty(value: Any, printer: Any, cycle: bool) -> None:
