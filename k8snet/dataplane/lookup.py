@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from k8snet.controlplane import podfiles
 from k8snet.controlplane.snapshot import Pod
-from k8snet.dataplane import dns, resolver
+from k8snet.dataplane import dns, journey, resolver
 from k8snet.dataplane.client import Client
 from k8snet.dataplane.dns import Answer, Record
 from k8snet.dataplane.moment import Moment
@@ -42,24 +42,30 @@ class Query:
         )
 
 
-class Resolver:
-    """One client's questions to nameservers; keeps a hop for each. Callable as `k8snet.dataplane.resolver.Ask`."""
+class Asker:
+    """One client's questions to nameservers; keeps a hop for each. Callable as `k8snet.dataplane.resolver.Ask`.
 
-    def __init__(self, moment: Moment, client: Client, limit: int = PLAIN, tcp: bool = True, port: int = 53) -> None:
-        self.moment, self.client, self.limit, self.tcp, self.port = moment, client, limit, tcp, port
+    ``limit``: bytes that a UDP reply may have, of which ``opt`` are EDNS; ``tcp``: whether it asks again by TCP.
+    """
+
+    def __init__(self, moment: Moment, client: Client) -> None:
+        self.moment, self.client = moment, client
         self.pod = moment.snapshot.pods.get(client.name) if client.kind == "pod" else None
         self.hops: list[Hop] = []
+        self.limit, self.opt, self.tcp, self.port = PLAIN, 0, True, 53
 
     def __call__(self, name: str, qtype: str, server: str) -> Answer:
         reply = self.ask(name, qtype, server, "UDP")
-        if self.tcp and truncated(reply, self.limit):
+        if self.tcp and self.truncates(reply):
             return self.ask(name, qtype, server, "TCP")
         return cut(reply, self.limit)
 
+    def truncates(self, reply: Answer) -> bool:
+        """Whether a reply comes cut short by UDP."""
+        return size(reply, self.opt) > self.limit and size(reply, self.opt, compressed=True) > self.limit
+
     def ask(self, name: str, qtype: str, server: str, protocol: str) -> Answer:
         """One question by one protocol: the server's reply, or one with rcode TIMEOUT or CONNREFUSED."""
-        from k8snet.dataplane import journey
-
         trace = journey.connect(self.moment, self.client, server, self.port, protocol)
         reply = self._reply(trace, name, qtype, protocol)
         place = Place(self.client.kind, self.client.name, "resolver")
@@ -90,7 +96,7 @@ class Resolver:
 
 def getaddrinfo(moment: Moment, client: Client, name: str, types: Sequence[str] = ("A", "AAAA")) -> Lookup:
     """Resolve *name* as a program at *client* does: /etc/hosts first, then its resolv.conf and its C library's rules."""
-    ask = Resolver(moment, client)
+    ask = Asker(moment, client)
     known = from_hosts(moment, ask.pod, name, types)
     if known:
         look = Lookup(name, "NOERROR", known, name)
@@ -136,8 +142,6 @@ GAI_TEXT = {
 
 def connect(moment: Moment, client: Client, target: str, port: int, protocol: str = "TCP") -> Trace:
     """Open a connection to an address or a name. The look-up is the first hop, then the addresses are tried in turn."""
-    from k8snet.dataplane import journey
-
     if is_ip(target):
         return journey.connect(moment, client, target, port, protocol)
     look = getaddrinfo(moment, client, target)
@@ -191,13 +195,8 @@ def size(reply: Answer, edns: int = 0, compressed: bool = False) -> int:
     return 12 + _name_size(reply.name, seen) + 4 + sum(_record_size(r, seen) for r in records) + edns
 
 
-def truncated(reply: Answer, limit: int, edns: int = 0) -> bool:
-    """Whether a reply does not fit into *limit* bytes, so that the server sets the tc flag."""
-    return size(reply, edns) > limit and size(reply, edns, compressed=True) > limit
-
-
 def cut(reply: Answer, limit: int) -> Answer:
     """The reply with as many of its answers as fit: what a resolver without TCP has to live with."""
-    while truncated(reply, limit) and reply.answers:
+    while size(reply, compressed=True) > limit and reply.answers:
         reply = replace(reply, answers=reply.answers[:-1], additional=())
     return reply

@@ -1,0 +1,412 @@
+"""dig, nslookup, host and getent as a Pod, a node or a machine outside runs them.
+
+Output and exit codes are those of BIND 9.18's tools, of glibc's getent and, in images that have it instead, of BusyBox
+1.35; the words stand in ``dns_tools.yaml``. What is asked and answered is decided in dataplane/lookup.py. Left out:
+interactive modes, and nslookup's lines ``Got recursion not available from …`` and ``Got SERVFAIL reply from …``.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from importlib import resources
+from typing import Any
+
+import yaml
+
+from k8snet.controlplane import podfiles
+from k8snet.controlplane.snapshot import containers_of
+from k8snet.dataplane import lookup, resolver
+from k8snet.dataplane.client import Client
+from k8snet.dataplane.dns import Answer, Record, absolute
+from k8snet.dataplane.lookup import Asker
+from k8snet.dataplane.moment import Moment
+from k8snet.dataplane.resolver import Lookup
+from k8snet.dataplane.trace import Outcome, Trace
+from k8snet.manifests.addresses import is_ip
+from k8snet.shell.result import Result
+
+VERSION = "9.18.41"
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+TEXTS: dict[str, Any] = yaml.safe_load(
+    resources.files("k8snet.shell").joinpath("dns_tools.yaml").read_text(encoding="utf-8")
+)
+TYPES = TEXTS["types"].split()
+FAILURES = {"TIMEOUT": "timed out", "CONNREFUSED": "connection refused"}
+RCODES = {"SERVFAIL": "2(SERVFAIL)", "NXDOMAIN": "3(NXDOMAIN)", "REFUSED": "5(REFUSED)"}
+
+
+@dataclass(frozen=True)
+class Got:
+    """A reply, the nameserver that gave it (by address and as it was named) and the protocol."""
+
+    reply: Answer
+    server: tuple[str, str]
+    protocol: str
+
+
+@dataclass
+class Run:
+    """One command's run: whom it asks and how patiently, what it has printed so far, how long it waited."""
+
+    moment: Moment
+    client: Client
+    words: list[str]
+    tries: int = 3
+    patience: int = 5
+    port: int = 53
+    quiet: bool = False
+    out: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.asker = Asker(self.moment, self.client)
+        self.conf = resolver.resolv_conf(self.moment.snapshot, self.asker.pod)
+        self.servers = [(ip, ip) for ip in self.conf.nameservers or ("127.0.0.1",)]
+
+    def use_server(self, name: str) -> bool:
+        """Ask the server named on the command line instead; False if its name leads nowhere."""
+        found = lookup.getaddrinfo(self.moment, self.client, name)
+        self.servers = [(ip, name) for ip in found.addresses]
+        return bool(found)
+
+    def put(self, name: str, qtype: str, tcp: bool = False) -> Got:
+        """One question, to the nameservers in turn, all of them as often as it is tried."""
+        got = Got(Answer(name, qtype, "TIMEOUT"), self.servers[0], "UDP")
+        for server in self.servers * self.tries:
+            got = self._once(name, qtype, server, "TCP" if tcp else "UDP")
+            failure, at = FAILURES.get(got.reply.rcode), f"{server[0]}#{self.port}"
+            if failure is None and (got.reply.rcode != "SERVFAIL" or server is self.servers[-1]):
+                break
+            if failure and got.protocol == "UDP":
+                self.out.append(f";; communications error to {at}: {failure}")
+            elif failure:
+                self.out.append(f";; Connection to {at}({server[1]}) for {name.rstrip('.')} failed: {failure}.")
+                self.out.append(";; no servers could be reached")
+            if got.reply.rcode == "TIMEOUT":
+                self.seconds += self.patience * (2 if got.protocol == "TCP" else 1)
+        return got
+
+    def _once(self, name: str, qtype: str, server: tuple[str, str], protocol: str) -> Got:
+        self.asker.port = self.port
+        reply = self.asker.ask(name, qtype, server[0], protocol)
+        if protocol == "UDP" and reply.rcode not in FAILURES and self.asker.truncates(reply):
+            self.out += [] if self.quiet else [";; Truncated, retrying in TCP mode."]
+            return self._once(name, qtype, server, "TCP")
+        return Got(reply, server, protocol)
+
+    def search(self, name: str, qtype: str, how: str = "search", tcp: bool = False) -> Got:
+        """Question after question along the search list, while the reply is NXDOMAIN."""
+        names = resolver.candidates(self.conf, name, how)
+        got = self.put(names[0], qtype, tcp)
+        for candidate in names[1:]:
+            if got.reply.rcode == "NXDOMAIN":
+                got = self.put(candidate, qtype, tcp)
+        return got
+
+    def end(self, exit_code: int = 0, stderr: str = "") -> Result:
+        """What the terminal shows. The questions are the hops of the trace."""
+        outcome = Outcome("name not found" if exit_code else "delivered", f"exit code {exit_code}", self.seconds)
+        trace = Trace(f"{self.client.name}: {' '.join(self.words)}", tuple(self.asker.hops), outcome)
+        return Result("".join(f"{line}\n" for line in self.out), stderr, exit_code, trace=trace)
+
+
+# dig
+
+DISPLAY = ("cmd", "comments", "question", "answer", "authority", "additional", "stats")
+NUMBERS = {"time": "patience", "timeout": "patience", "tries": "tries"}
+
+
+def dig(moment: Moment, client: Client, arguments: list[str]) -> Result:
+    """``dig``: @server, names, types, -x -t -q -p, +short +search +tcp +noall +answer … +time=N +tries=N +bufsize=N."""
+    run = Run(moment, client, ["dig", *arguments])
+    on = dict.fromkeys(TEXTS["switches"].split(), True) | {"short": False, "search": False, "tcp": False}
+    run.asker.limit = lookup.DIG
+    questions: list[list[str]] = []
+    default, server, stderr, words = "", "", "", list(arguments)
+    while words:
+        word = words.pop(0)
+        flag, value = word[:2], word[2:]
+        if flag in ("-x", "-t", "-q", "-p"):
+            value = value or (words.pop(0) if words else "")
+        invalid = flag in ("-x", "-t", "-q", "-p") and not value
+        if invalid or (word[0] == "+" and not _plus(run, on, word[1:])):
+            return Result(stderr=f"Invalid option: {word}\n{TEXTS['usage']}", exit_code=1)
+        qtype = (value if flag == "-t" else word).upper()
+        if word[0] == "@":
+            server = word[1:]
+        elif flag == "-p":
+            run.port = int(value) if value.isdigit() else 53
+        elif flag == "-x":
+            questions.append([_reverse(value), "PTR"])
+        elif qtype in TYPES and questions:
+            questions[-1][1] = qtype
+        elif qtype in TYPES:
+            default = qtype
+        elif flag == "-t":
+            stderr = f";; Warning, ignoring invalid type {value}\n"
+        elif flag == "-q" or (word[0] not in "+-" and qtype != "IN"):
+            questions.append([value if flag == "-q" else word, default])
+    if server and not run.use_server(server):
+        return run.end(1, f"dig: couldn't get address for '{server}': not found\n")
+    run.asker.opt = (23 if on["cookie"] else 11) if on["edns"] else 0
+    run.asker.limit = run.asker.limit if on["edns"] else lookup.PLAIN
+    run.quiet = on["short"] or not on["comments"]
+    greeting = ["", " ".join([f"; <<>> DiG {VERSION} <<>>", *arguments])]
+    greeting += [f"; ({len(run.servers)} server{'s' * (len(run.servers) > 1)} found)"] * bool(server)
+    greeting = [*greeting, ";; global options: +cmd"] if on["cmd"] and not on["short"] else []
+    exit_code = 0
+    for name, qtype in questions or [[".", default or "NS"]]:
+        got = run.search(name, qtype or "A", "search" if on["search"] else "dig", on["tcp"] or qtype == "ANY")
+        if got.reply.rcode not in FAILURES:
+            run.out += [r.data for r in got.reply.answers] if on["short"] else [*greeting, *_message(run, on, got)]
+        else:
+            run.out += [*greeting, ";; no servers could be reached"] if got.protocol == "UDP" else []
+            exit_code = 9
+        greeting = []
+    return run.end(exit_code, stderr)
+
+
+def _plus(run: Run, on: dict[str, bool], option: str) -> bool:
+    """Set a ``+`` option; False if there is none of that name."""
+    name, _, value = option.replace("vc", "tcp").partition("=")
+    wanted, name = not name.startswith("no"), name.removeprefix("no")
+    if name == "all":
+        on.update(dict.fromkeys(DISPLAY, wanted))
+    elif name in on or ("recurse".startswith(name) and len(name) > 2):
+        on[name if name in on else "recurse"] = wanted
+    elif value.isdigit() and name in NUMBERS:
+        setattr(run, NUMBERS[name], max(1, int(value)))
+    elif value.isdigit() and name == "bufsize":
+        run.asker.limit = max(512, int(value))
+    else:
+        return name in TEXTS["without_effect"].split()
+    return True
+
+
+def _message(run: Run, on: dict[str, bool], got: Got) -> list[str]:
+    """A reply as dig shows it."""
+    reply, lines = got.reply, _header(run, on, got.reply) if on["comments"] else []
+    sections = {"answer": reply.answers, "authority": reply.authority, "additional": reply.additional}
+    rows = {"question": [";" + _columns(reply.name, "IN", reply.type, starts=(32, 40))]}
+    for word, records in sections.items():
+        rows[word] = [_columns(r.name, str(r.ttl), "IN", r.type, r.data, starts=(24, 32, 40, 48)) for r in records]
+    for word, section in rows.items():
+        if section and on[word]:
+            lines += [f";; {word.upper()} SECTION:", *section, ""] if on["comments"] else section
+    if on["stats"]:
+        size = lookup.size(reply, run.asker.opt)
+        if got.protocol == "UDP" and size > run.asker.limit:
+            size = lookup.size(reply, run.asker.opt, compressed=True)
+        when = (EPOCH + timedelta(seconds=run.moment.now)).strftime("%a %b %d %H:%M:%S UTC %Y")
+        server = f"{got.server[0]}#{run.port}({got.server[1]}) ({got.protocol})"
+        lines += [";; Query time: 0 msec", f";; SERVER: {server}", f";; WHEN: {when}", f";; MSG SIZE  rcvd: {size}", ""]
+    return lines
+
+
+def _header(run: Run, on: dict[str, bool], reply: Answer) -> list[str]:
+    flags = " ".join(["qr", *["aa"] * reply.aa, *["rd"] * on["recurse"], *["ra"] * reply.ra])
+    additional = len(reply.additional) + on["edns"]
+    lines = [";; Got answer:"]
+    if reply.name.lower().endswith(".local."):
+        lines.append(";; WARNING: .local is reserved for Multicast DNS")
+        lines.append(";; You are currently testing what happens when an mDNS query is leaked to DNS")
+    lines.append(f";; ->>HEADER<<- opcode: QUERY, status: {reply.rcode}, id: {run.moment.rng.randrange(65536)}")
+    counts = f"ANSWER: {len(reply.answers)}, AUTHORITY: {len(reply.authority)}, ADDITIONAL: {additional}"
+    lines.append(f";; flags: {flags}; QUERY: 1, {counts}")
+    lines += [";; WARNING: recursion requested but not available"] * (on["recurse"] and not reply.ra) + [""]
+    if on["edns"]:
+        lines += [";; OPT PSEUDOSECTION:", f"; EDNS: version: 0, flags:; udp: {run.asker.limit}"]
+        lines += [f"; COOKIE: {run.moment.rng.getrandbits(64):016x} (echoed)"] * on["cookie"]
+    return lines
+
+
+def _columns(*fields: str, starts: Sequence[int]) -> str:
+    """Fields at their columns or one further on, reached by as many tabs as there are stops between, then spaces."""
+    text, at = fields[0], len(fields[0].removeprefix(";"))
+    for word, start in zip(fields[1:], starts, strict=True):
+        start = max(start, at + 1)
+        tabs = start // 8 - at // 8
+        text += "\t" * tabs + " " * (start % 8 if tabs else start - at) + word
+        at = start + len(word)
+    return text
+
+
+def _reverse(address: str) -> str:
+    return ipaddress.ip_address(address).reverse_pointer + "." if is_ip(address) else address
+
+
+# nslookup and host
+
+
+def nslookup(moment: Moment, client: Client, arguments: list[str]) -> Result:
+    """``nslookup [-type=TYPE] [-port=N] NAME [SERVER]``, BIND's or BusyBox's by image."""
+    run = Run(moment, client, ["nslookup", *arguments])
+    options = dict(w[1:].partition("=")[::2] for w in arguments if w[:1] == "-")
+    names = [w for w in arguments if w[:1] != "-"]
+    wanted = next((v.upper() for o, v in options.items() if o in ("type", "query", "querytype", "q")), "")
+    if not names or (names[1:] and not run.use_server(names[1])):
+        return run.end(1, f"nslookup: couldn't get address for '{names[1]}': not found\n" if names else "")
+    if _has_busybox(run):
+        return _busybox_nslookup(run, names, wanted)
+    if wanted and wanted not in TYPES:
+        run.out.append(f"unknown query type: {wanted.lower()}")
+        wanted = ""
+    run.port = int(options["port"]) if options.get("port", "").isdigit() else 53
+    replies = _first_and_more(run, names[0], wanted, ("AAAA",))
+    reply, server = replies[0].reply, replies[0].server
+    if reply.rcode in FAILURES:
+        run.out += [";; no servers could be reached", ""]
+        return run.end(1)
+    if not is_ip(names[0]):
+        run.out += [f"Server:\t\t{server[1]}", f"Address:\t{server[0]}#{run.port}", ""]
+    body: list[str] = []
+    for r in (got.reply for got in replies):
+        if r.rcode != "NOERROR":
+            body.append(f"** server can't find {r.name.rstrip('.')}: {r.rcode}")
+        elif r.answers and not (r.aa or body or is_ip(names[0])):
+            body.append("Non-authoritative answer:")
+        body += [_worded(record, "nslookup") for record in r.answers]
+    last = replies[-1].reply
+    if not body:
+        what = names[0] if wanted else last.name.rstrip(".")
+        body = ["Non-authoritative answer:"] * (not reply.aa) + [f"*** Can't find {what}: No answer"]
+    if wanted not in ("", "A") and reply.rcode == "NOERROR" and not reply.aa:
+        body += ["", "Authoritative answers can be found from:"]
+    run.out += [*body, ""]
+    return run.end(int(last.rcode != "NOERROR"))
+
+
+def host(moment: Moment, client: Client, arguments: list[str]) -> Result:
+    """``host [-t TYPE] NAME [SERVER]``."""
+    run = Run(moment, client, ["host", *arguments], tries=2, quiet=True)
+    words, wanted = list(arguments), ""
+    if "-t" in words[:-1]:
+        at = words.index("-t")
+        wanted = words.pop(at + 1).upper()
+    names = [w for w in words if w[:1] != "-"]
+    if wanted and wanted not in TYPES:
+        return run.end(2, f"host: invalid type: {wanted.lower()}\n\n")
+    if not names or (names[1:] and not run.use_server(names[1])):
+        return run.end(
+            1, f"host: couldn't get address for '{names[1]}': not found\n" if names else "Usage: host NAME\n"
+        )
+    if names[1:]:
+        address = f"{run.servers[0][0]}#53"
+        run.out += ["Using domain server:", f"Name: {names[1]}", f"Address: {address}", "Aliases: ", ""]
+    replies = [got.reply for got in _first_and_more(run, names[0], wanted, ("AAAA", "MX"))]
+    for r in replies:
+        if r.rcode in FAILURES:
+            run.out.append(";; no servers could be reached")
+        elif r.rcode != "NOERROR":
+            name = r.name if is_ip(names[0]) else r.name.rstrip(".")
+            run.out.append(f"Host {name} not found: {RCODES[r.rcode]}")
+        elif wanted and not r.answers:
+            run.out.append(f"{r.name.rstrip('.')} has no {wanted} record")
+        run.out += [_worded(record, "host") for record in r.answers]
+    return run.end(int(any(r.rcode != "NOERROR" for r in replies)))
+
+
+def _first_and_more(run: Run, name: str, wanted: str, more: Sequence[str]) -> list[Got]:
+    """What nslookup and host ask: A along the search list, then further types of the name that it led to."""
+    if is_ip(name):
+        return [run.search(_reverse(name), "PTR", "dig")]
+    got = run.search(name, wanted or "A")
+    if wanted or got.reply.rcode != "NOERROR":
+        return [got]
+    target = next((r.data for r in reversed(got.reply.answers) if r.type == "CNAME"), got.reply.name)
+    return [got, *(run.put(target, qtype) for qtype in more)]
+
+
+def _worded(record: Record, tool: str, bare: bool = False) -> str:
+    """A record in a tool's words; *bare*: names in the data without their final dot, as BusyBox prints them."""
+    words = [w.rstrip(".") for w in record.data.split(" ")]
+    data = " ".join(words) if bare else record.data
+    return str(TEXTS[tool][record.type]).format(*words, name=record.name.rstrip("."), data=data)
+
+
+def _has_busybox(run: Run) -> bool:
+    containers = containers_of(run.asker.pod.spec) if run.asker.pod else []
+    image = str(containers[0].get("image") or "") if containers else ""
+    musl = resolver.libc(run.moment.snapshot, run.asker.pod) == "musl"
+    return "busybox" in image or (musl and "netshoot" not in image)
+
+
+def _busybox_nslookup(run: Run, names: list[str], wanted: str) -> Result:
+    """BusyBox sends all questions at once: a name without dots below each search domain, any other as it stands."""
+    if wanted and wanted not in TYPES:
+        return run.end(1, f'nslookup: invalid query type "{wanted.lower()}"\n')
+    asked, types = [names[0]], [wanted] if wanted else ["A", "AAAA"]
+    if is_ip(names[0]):
+        asked, types = [_reverse(names[0]).rstrip(".")], ["PTR"]
+    elif "." not in names[0] and not names[1:] and run.conf.search:
+        asked = [f"{names[0]}.{domain}" for domain in run.conf.search]
+    replies: list[tuple[str, Answer]] = []
+    for ip, label in run.servers:
+        replies = [(n, run.asker.ask(absolute(n), t, ip, "UDP")) for t in types for n in asked]
+        if any(r.rcode not in FAILURES for _, r in replies):
+            run.out += [f"Server:\t\t{label}", f"Address:\t{ip}:53", ""]
+            break
+        run.seconds += 5 * any(r.rcode == "TIMEOUT" for _, r in replies)
+    else:
+        refused = f"nslookup: write to '{ip}': Connection refused\n" if replies[-1][1].rcode == "CONNREFUSED" else ""
+        run.out += [";; connection timed out; no servers could be reached", ""]
+        return run.end(1, refused)
+    for n, reply in replies:
+        if reply.rcode != "NOERROR":
+            run.out.append(f"** server can't find {n}: {reply.rcode}")
+        elif not reply.aa:
+            run.out.append("Non-authoritative answer:")
+        run.out += [*(_worded(r, "nslookup", bare=True) for r in lookup.cut(reply, lookup.PLAIN).answers), ""]
+    return run.end(int(any(r.rcode != "NOERROR" for _, r in replies)))
+
+
+# getent
+
+DATABASES = {"hosts": ("AAAA", "A"), "ahosts": ("A+AAAA",), "ahostsv4": ("A",), "ahostsv6": ("AAAA",)}
+
+
+def getent(moment: Moment, client: Client, arguments: list[str]) -> Result:
+    """``getent hosts|ahosts|ahostsv4|ahostsv6 NAME …``: what the C library's own look-up finds."""
+    run = Run(moment, client, ["getent", *arguments])
+    database, *keys = arguments or [""]
+    if database not in DATABASES:
+        run.out.append("Try `getent --help' or `getent --usage' for more information.")
+        return run.end(1, f"Unknown database: {database}\n" if database else "getent: wrong number of arguments\n")
+    if not keys:
+        run.out += [f"{x.ip:<15} {' '.join(x.names)}" for x in podfiles.hosts(run.asker.pod, moment.snapshot.settings)]
+    missing = False
+    for key in keys:
+        look = _getent(run, database, key)
+        missing = missing or not look
+    return run.end(2 if missing else 0)
+
+
+def _getent(run: Run, database: str, key: str) -> Lookup:
+    reverse = database == "hosts" and is_ip(key)
+    for types in ("PTR",) if reverse else DATABASES[database]:
+        look = lookup.getaddrinfo(run.moment, run.client, _reverse(key) if reverse else key, types.split("+"))
+        run.seconds += look.seconds
+        run.asker.hops += look.trace.hops if look.trace else ()
+        if look:
+            break
+    alias = f" {look.tried[-1].rstrip('.')}" if look.tried and look.tried[-1].rstrip(".") != look.canonical else ""
+    for number, found in enumerate(look.addresses):
+        if reverse:
+            run.out.append(f"{key:<15} {found.rstrip('.')}")
+        elif database == "hosts":
+            run.out.append(f"{found:<15} {look.canonical}{alias}")
+        else:
+            run.out.append(f"{found:<15} STREAM {'' if number else look.canonical}")
+            run.out += [f"{found:<15} DGRAM  ", f"{found:<15} RAW    "]
+    return look
+
+
+def says(program: str, look: Lookup, server: str = "10.96.0.10") -> str:
+    """The error line of a program (python, ping, busybox ping, wget, curl, go) whose look-up failed; else nothing."""
+    return str(TEXTS["sayings"][program].get(look.result, "")).format(name=look.name, server=server)
+
+
+TOOLS = {"dig": dig, "nslookup": nslookup, "host": host, "getent": getent}
