@@ -25,7 +25,8 @@ def sentence(policy: Policy) -> str:
         said.append("What they open themselves is not limited.")
     elif policy.ingress is None:
         said.append("What they accept is not limited.")
-    return " ".join(said)
+    text = " ".join(said)
+    return text[0].upper() + text[1:]
 
 
 def _allowed(rules: Sequence[Rule], side: str) -> str:
