@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from k8snet.controlplane import admission, lifecycle
 from k8snet.controlplane.store import key_of
 from k8snet.manifests import decode, defaults, selectors, validation
-from k8snet.manifests.errors import ApiError
+from k8snet.manifests.errors import ApiError, FieldError, render
 from k8snet.manifests.kinds import KINDS, Kind, Object, Ref
 from k8snet.manifests.selectors import Selector
 
@@ -142,7 +142,10 @@ class Api:
         merged = three_way(json.loads(known or "{}"), old, wanted)
         if merged == old:
             return Applied("unchanged", old, warnings)
-        new = self._admitted(merged, old)
+        try:
+            new = self._admitted(merged, old)
+        except ApiError as error:
+            raise _bad_patch(error, difference(old, merged)) if error.status.code == 400 else error from None
         return Applied("configured", new if dry_run else self._update(new), warnings)
 
     def delete(self, kind: str, namespace: str, name: str, grace: float | None = None, dry_run: bool = False) -> Object:
@@ -245,6 +248,34 @@ def three_way(last: Any, live: Any, wanted: Any, path: tuple[str, str] = ("", ""
             merged = [three_way(before.get(i[key]), stored.get(i[key]), i, path) for i in wanted]
             return merged + [i for k, i in stored.items() if k not in names and k not in before]
     return wanted
+
+
+def difference(old: Object, new: Object) -> Object:
+    """The merge patch that makes *new* of *old*."""
+    patch: Object = {name: None for name in old if name not in new}
+    for name, value in new.items():
+        before = old.get(name)
+        if before != value:
+            patch[name] = difference(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
+    return patch
+
+
+def _bad_patch(error: ApiError, patch: Object) -> ApiError:
+    """What cannot be decoded comes back in other words when it was sent as a patch."""
+    reason = error.message.partition(": ")[2]
+    if not reason.startswith("strict decoding error"):
+        reason = f"unrecognized type: {reason.rpartition(' of type ')[2]}"
+    cause = FieldError("patch", "Invalid value", reason, render(_go_text(patch)))
+    return ApiError(422, "Invalid", f' "" is invalid: {cause}', [cause])
+
+
+def _go_text(value: Any) -> str:
+    """A value as Go's ``%v`` prints it."""
+    if isinstance(value, dict):
+        return f"map[{' '.join(f'{k}:{_go_text(v)}' for k, v in sorted(value.items()))}]"
+    if isinstance(value, list):
+        return f"[{' '.join(map(_go_text, value))}]"
+    return "<nil>" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def json_merge(target: Any, patch: Any) -> Any:
