@@ -12,7 +12,7 @@ from k8snet.dataplane.trace import Hop, Trace
 from k8snet.manifests.addresses import host_port
 from k8snet.view import style
 
-ROW, TOP, LEFT, LANE, TEXT = 40, 64, 14, 112, 430
+ROW, TOP, LEFT, LANE, TEXT = 40, 64, 14, 112, 560
 
 
 def alt(trace: Trace) -> str:
@@ -103,7 +103,7 @@ def _rung(number: int, x: int, y: int, hop: Hop, text_x: int, deciding: bool) ->
         f'<circle cx="{x}" cy="{y}" r="11" fill="{style.PAPER}" stroke="{colour}" stroke-width="2"/>',
         f'<text x="{x}" y="{y + 4}" text-anchor="middle" font-size="11" fill="{style.INK}">{number}</text>',
         f'<text x="{text_x}" y="{y - 2}" fill="{style.INK}"{" font-weight=" + chr(34) + "bold" + chr(34) if deciding else ""}>'
-        f"{'← ' if hop.returning else '→ '}{escape(style.short(title, 56))}</text>",
+        f"{'← ' if hop.returning else '→ '}{escape(style.short(title, 74))}</text>",
         f'<text x="{text_x + 14}" y="{y + 12}" font-size="10.5" font-family="{style.MONO}" fill="{style.FAINT}">'
-        f"{escape(style.short(below, 66))}</text>",
+        f"{escape(style.short(below, 84))}</text>",
     ]

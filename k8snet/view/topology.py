@@ -176,7 +176,7 @@ def _path(axes: Any, where: dict[tuple[str, str], Spot], trace: Trace) -> None:
         colour, side = (style.RETURN, 0.07) if back else (style.FORWARD, -0.07)
         points: list[Spot] = []
         for start, end in pairwise(line):
-            points += _wire(start, end)
+            points += _wire(start, end, where[FABRIC][1])
         if points:
             axes.plot(
                 [x + side for x, _ in points],
@@ -208,24 +208,15 @@ def _path(axes: Any, where: dict[tuple[str, str], Spot], trace: Trace) -> None:
     sign, colour = style.OUTCOME_SIGNS[trace.outcome.kind]
     last = next((spot for _, hop, spot in reversed(stops) if not hop.returning and spot is not None), None)
     if last is not None:
-        axes.text(
-            last[0] + 0.74,
-            last[1] - 0.02,
-            sign,
-            fontsize=18,
-            fontweight="bold",
-            color=colour,
-            ha="center",
-            va="center",
-            zorder=7,
-        )
+        x = last[0] + (-0.62 if last[0] < round(last[0] / COLUMN) * COLUMN else 0.62)
+        axes.text(x, last[1], sign, fontsize=18, fontweight="bold", color=colour, ha="center", va="center", zorder=7)
 
 
-def _wire(start: Spot, end: Spot) -> list[Spot]:
-    """The way between two places along the drawn wires: sideways, along the trunk, sideways again."""
+def _wire(start: Spot, end: Spot, fabric: float) -> list[Spot]:
+    """The way between two places along the drawn wires: sideways, along the trunk (by the fabric to another node)."""
     (x1, y1), (x2, y2) = start, end
     trunk1, trunk2 = (round(x / COLUMN) * COLUMN for x in (x1, x2))
-    low = min(y1, y2)
+    low = min(y1, y2) if trunk1 == trunk2 else min(y1, y2, fabric)
     return [(x1, y1), (trunk1, y1), (trunk1, low), (trunk2, low), (trunk2, y2), (x2, y2)]
 
 
