@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from k8snet.manifests.errors import ApiError
+from k8snet.manifests.hints import hint
 from k8snet.manifests.kinds import KINDS, Object
 from k8snet.manifests.schema import CUSTOM_RESOURCES, Type, structs
 
@@ -103,7 +104,9 @@ def _body(obj: Object) -> Object:
 
 def _bad_request(obj: Object, reason: str) -> ApiError:
     kind, version = obj["kind"], KINDS[obj["kind"]].version
-    return ApiError(400, "BadRequest", f'{kind} in version "{version}" cannot be handled as a {kind}: {reason}')
+    error = ApiError(400, "BadRequest", f'{kind} in version "{version}" cannot be handled as a {kind}: {reason}')
+    error.hint = hint(error, obj)
+    return error
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from k8snet.manifests import names, validate_meta
 from k8snet.manifests.errors import ApiError, FieldError
 from k8snet.manifests.field_errors import Errors, duplicate, forbidden, invalid, required, too_long, unchanged
+from k8snet.manifests.hints import hint
 from k8snet.manifests.kinds import KINDS, Object
 from k8snet.manifests.validate_custom import custom_resource
 from k8snet.manifests.validate_discovery import endpoint_slice, endpoints
@@ -43,7 +44,9 @@ def refuse(obj: Object, found: list[FieldError]) -> ApiError:
     kind = KINDS[obj["kind"]]
     name = f"{kind.kind}.{kind.group}" if kind.group else kind.kind
     text = str(found[0]) if len(found) == 1 else f"[{', '.join(map(str, found))}]"
-    return ApiError(422, "Invalid", f'{name} "{obj["metadata"].get("name", "")}" is invalid: {text}', found)
+    error = ApiError(422, "Invalid", f'{name} "{obj["metadata"].get("name", "")}" is invalid: {text}', found)
+    error.hint = hint(error, obj)
+    return error
 
 
 def _namespace(obj: Object, old: Object | None) -> Errors:
