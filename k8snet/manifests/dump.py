@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 import yaml
@@ -41,5 +40,5 @@ def to_json(obj: Any) -> str:
 def to_yaml(obj: Any) -> str:
     """``kubectl get -o yaml``: keys sorted, lists not indented below their key."""
     return str(
-        yaml.dump(obj, Dumper=_Dumper, sort_keys=True, default_flow_style=False, width=math.inf, allow_unicode=True)
+        yaml.dump(obj, Dumper=_Dumper, sort_keys=True, default_flow_style=False, width=2**31 - 1, allow_unicode=True)
     )
