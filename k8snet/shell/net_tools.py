@@ -62,7 +62,8 @@ def ip(moment: Moment, client: Client, words: list[str]) -> Result:
     lines: list[str] = []
     for number, i in enumerate(netns.interfaces.values(), 1):
         if device in ("", i.name):
-            lines += [f"{number}: {line}" if n == 0 else line for n, line in enumerate(_link(i, kind, version))]
+            far = _far_end(moment, netns, i)
+            lines += [f"{number}: {line}" if n == 0 else line for n, line in enumerate(_link(i, kind, version, far))]
     return _text(lines)
 
 
@@ -71,10 +72,18 @@ def _by_address(route: Route) -> tuple[int, int]:
     return (int(block.network_address), block.prefixlen) if block else (0, 0)
 
 
-def _link(i: Interface, kind: str, version: str) -> Iterator[str]:
-    loopback, far = i.kind == "loopback", "@if2" if i.kind == "veth" else ""
+def _far_end(moment: Moment, netns: Netns, i: Interface) -> str:
+    """``@ifN``: the number of the wire's other end, in its own namespace. eth0 is always a Pod's second device."""
+    if i.kind != "veth" or netns.kind != "pod":
+        return "@if2" if i.kind == "veth" else ""
+    node = wiring.of(moment.snapshot).node(moment.snapshot.pods[netns.name].node)
+    return f"@if{1 + list(node.interfaces).index(i.peer)}"
+
+
+def _link(i: Interface, kind: str, version: str, far: str) -> Iterator[str]:
+    loopback = i.kind == "loopback"
     flags = "LOOPBACK,UP,LOWER_UP" if loopback else "BROADCAST,MULTICAST,UP,LOWER_UP"
-    state = ("master " + i.master + " " if i.master else "") + ("state UNKNOWN" if not far and loopback else "state UP")
+    state = ("master " + i.master + " " if i.master else "") + ("state UNKNOWN" if loopback else "state UP")
     yield f"{i.name}{far}: <{flags}> mtu {i.mtu} qdisc noqueue {state} group default"
     yield f"    link/{'loopback' if loopback else 'ether'} {i.mac or '00:00:00:00:00:00'}"
     for address in i.addresses if kind == "address" else ():
