@@ -15,7 +15,8 @@ from k8snet.manifests.addresses import is_ip, parse_cidr, parse_ip
 
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
-_SUBDOMAIN_ = r"[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?(\.[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?)*"
+_LABEL_ = "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
+_SUBDOMAIN_ = rf"{_LABEL_}(\.{_LABEL_})*"
 _QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _PATH = r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+"
 
@@ -65,10 +66,7 @@ def dns_search(value: str) -> list[str]:
     """An entry of dnsConfig.searches: underscores are allowed, and a final dot."""
     if value == ".":
         return []
-    words = (
-        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-', '_' or '.', and must "
-        "start and end with an alphanumeric character"
-    )
+    words = _SUBDOMAIN_WORDS.replace("'-' or", "'_', '-' or")
     return _checked(value.removesuffix("."), 253, _SUBDOMAIN_, words, "example.com")
 
 
@@ -138,6 +136,12 @@ def http_header(value: str) -> list[str]:
     """The name of an HTTP header of a probe."""
     words = "a valid HTTP header must consist of alphanumeric characters or '-'"
     return [] if re.fullmatch("[-A-Za-z0-9]+", value) else [_regex(words, "[-A-Za-z0-9]+", "X-Header-Name")]
+
+
+def percent(value: str) -> list[str]:
+    """A share of the replicas: ``25%``."""
+    words = "a valid percent string must be a numeric string followed by an ending '%'"
+    return [] if re.fullmatch("[0-9]+%", value) else [_regex(words, "[0-9]+%", "1%", "93%")]
 
 
 def path_segment(value: str) -> list[str]:

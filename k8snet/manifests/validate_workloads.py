@@ -103,9 +103,7 @@ def _strategy(kind: str, path: str, strategy: Object, types: tuple[str, ...]) ->
 
 def _amount(path: str, value: Any) -> Errors:
     if isinstance(value, str):
-        if not (value[:-1].isdigit() and value.endswith("%")):
-            detail = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', "
-            yield from invalid(path, value, f"{detail}regex used for validation is '[0-9]+%')")
+        yield from invalid(path, value, *names.percent(value))
     elif value < 0:
         yield from invalid(path, value, "must be greater than or equal to 0")
 
