@@ -13,7 +13,7 @@ from k8snet.dataplane.client import Client
 from k8snet.dataplane.topology import held
 
 NETWORKS = ("bridge", "overlay", "routed")
-LISTEN = ("8080,5353/UDP", "8080,9090", "127.0.0.1:8080", "none", "8080,9090,5353/UDP")
+LISTEN = ("8080,9090,5353/UDP",) * 6 + ("8080,5353/UDP", "8080", "127.0.0.1:8080,5353/UDP", "none")
 Object = dict[str, Any]
 
 
@@ -52,6 +52,8 @@ def cluster(rng: random.Random, network: str) -> Snapshot:
         network=network,
         hairpin=rng.random() < 0.85,
         withdrawn_routes=frozenset(rng.sample(names, 1)) if rng.random() < 0.1 else frozenset(),
+        overlay_port_open=rng.random() < 0.9,
+        non_masquerade_cidrs=rng.choice(((),) * 4 + (("192.168.10.0/24",),)),
         proxy=proxy,
     )
     return Snapshot([*nodes, *pods, *services], settings)
@@ -111,8 +113,8 @@ def _service(rng: random.Random, i: int, nodes: list[Object], pods: list[Object]
         spec["externalIPs"] = [rng.choice(nodes)["status"]["addresses"][0]["address"], f"198.18.0.{i}"]
     meta = {"name": f"svc-{i}", "namespace": "default"}
     yield {"kind": "Service", "metadata": meta, "spec": spec, "status": status}
-    if rng.random() < 0.85:
-        yield _slice(rng, meta, ports, rng.sample(pods, rng.randint(0, min(4, len(pods)))))
+    if rng.random() < 0.9:
+        yield _slice(rng, meta, ports, rng.sample(pods, rng.randint(1, min(4, len(pods)))))
 
 
 def _port(rng: random.Random, i: int, j: int, kind: str) -> Object:
@@ -125,7 +127,7 @@ def _port(rng: random.Random, i: int, j: int, kind: str) -> Object:
 
 
 def _slice(rng: random.Random, meta: Object, ports: list[Object], pods: list[Object]) -> Object:
-    mood = rng.choice(("ready", "ready", "ready", "mixed", "ending", "unready"))
+    mood = rng.choice(("ready",) * 5 + ("mixed", "mixed", "ending", "unready"))
     conditions = {
         "ready": [(True, True, False)],
         "mixed": [(True, True, False), (False, True, True), (False, False, False), (False, False, True)],
@@ -187,5 +189,5 @@ def connections(rng: random.Random, snapshot: Snapshot, count: int) -> Iterator[
         for ip in addresses:
             sort = "external IP" if ip in port.external_ips else "load balancer IP"
             choices.append(Connection(sort, insider, ip, number, protocol, times))
-            choices.append(Connection(sort, outside, ip, number, protocol, times))
+            choices += [Connection(sort, outside, ip, number, protocol, times)] * 2
         yield rng.choice(choices)

@@ -27,6 +27,7 @@ COMMON = (
     ("ipv4.conf.default.rp_filter", "0"),
     ("ipv4.conf.all.send_redirects", "0"),
     ("ipv4.conf.default.send_redirects", "0"),
+    ("ipv4.icmp_ratelimit", "0"),
 )
 # Questions who has an address (ARP) are repeated after 60 ms, not 1 s, and answered for others without delay.
 HASTE = "ntable change name arp_cache dev {} retrans 60 proxy_delay 0"
@@ -39,10 +40,9 @@ class Lab:
     def __init__(self, snapshot: Snapshot, outside: Client, rng: random.Random) -> None:
         self.snapshot, self.wiring, self.outside, self.rng = snapshot, wiring.of(snapshot), outside, rng
         self.pods = {p.key: p for p in snapshot.pods.values() if not p.host_network}
-        tag = f"{netns.PREFIX}{os.getpid()}"
-        self.names = {"router": f"{tag}-router", "outside": f"{tag}-outside"}
-        self.names |= {f"node {name}": f"{tag}-n{i}" for i, name in enumerate(snapshot.nodes)}
-        self.names |= {f"pod {key}": f"{tag}-p{i}" for i, key in enumerate(self.pods)}
+        self.names = {"router": netns.named("router"), "outside": netns.named("outside")}
+        self.names |= {f"node {name}": netns.named(f"n{i}") for i, name in enumerate(snapshot.nodes)}
+        self.names |= {f"pod {key}": netns.named(f"p{i}") for i, key in enumerate(self.pods)}
         self.server = Server()
 
     def __enter__(self) -> Lab:
@@ -166,10 +166,12 @@ class Lab:
         settings = self.snapshot.settings
         away = [f"-A POSTROUTING -s {own} -d {c} -j RETURN" for own in self.wiring.ranges[node] for c in settings.non_masquerade_cidrs]  # fmt: skip
         away += [f"-A POSTROUTING -s {own} ! -d {settings.pod_cidr} -j MASQUERADE" for own in self.wiring.ranges[node]]
+        shut = [] if settings.overlay_port_open else [f"-I INPUT -p udp --dport {wiring.VXLAN_PORT} -j DROP"]
         with netns.inside(self.names[f"node {node}"]):
             netns.run(["iptables-restore"], iptables.full(self.snapshot, node))
             self.rules_differ(node)
-            netns.run(["iptables-restore", "--noflush"], "*nat\n" + "\n".join(away) + "\nCOMMIT\n")
+            others = ["*nat", *away, "COMMIT", "*filter", *shut, "COMMIT", ""]
+            netns.run(["iptables-restore", "--noflush"], "\n".join(others))
 
     def rules_differ(self, node: str) -> None:
         """Raises AssertionError if the kernel's own iptables-save prints other rules than the product does."""

@@ -15,6 +15,11 @@ _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+def named(suffix: str) -> str:
+    """A name for a namespace of this process."""
+    return f"{PREFIX}{os.getpid()}-{suffix}"
+
+
 def missing() -> str:
     """What this machine lacks for the harness; empty if nothing."""
     if os.geteuid() != 0:
@@ -22,7 +27,7 @@ def missing() -> str:
     for tool in ("ip", "iptables-restore", "iptables-save"):
         if not shutil.which(tool):
             return f"needs {tool}"
-    name = f"{PREFIX}{os.getpid()}-probe"
+    name = named("probe")
     probe = [
         "link add br0 type bridge",
         "link add eth0 type veth peer name eth1",
@@ -81,17 +86,18 @@ def create(names: Iterable[str]) -> None:
 
 def remove(names: Iterable[str]) -> None:
     """Remove namespaces that exist, with all that is in them."""
-    existing = [name for name in names if os.path.exists(f"{_FOLDER}/{name}")]
-    if existing:
-        subprocess.run(
-            ["ip", "-force", "-batch", "-"], input="".join(f"netns del {n}\n" for n in existing), text=True, check=False
-        )
+    commands = "".join(f"netns del {name}\n" for name in set(names) & set(existing()))
+    subprocess.run(["ip", "-force", "-batch", "-"], input=commands, text=True, check=False)
+
+
+def existing() -> list[str]:
+    """The namespaces that this harness made, in this process or another."""
+    return [name for name in (os.listdir(_FOLDER) if os.path.isdir(_FOLDER) else []) if name.startswith(PREFIX)]
 
 
 def leftovers() -> list[str]:
     """Namespaces of earlier runs whose process is gone."""
-    found = [n for n in (os.listdir(_FOLDER) if os.path.isdir(_FOLDER) else []) if n.startswith(PREFIX)]
-    return [n for n in found if not os.path.exists(f"/proc/{n.removeprefix(PREFIX).partition('-')[0]}")]
+    return [n for n in existing() if not os.path.exists(f"/proc/{n.removeprefix(PREFIX).partition('-')[0]}")]
 
 
 def configure(name: str, commands: Iterable[str], sysctls: Iterable[tuple[str, str]] = ()) -> None:
