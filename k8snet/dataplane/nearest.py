@@ -77,36 +77,31 @@ class NearestMiss:
 def nearest_miss(snapshot: Snapshot, verdict: Verdict) -> NearestMiss:
     """The smallest single change at each end that blocks; where the verdict is allowed, the rules that allow it."""
     if verdict.allowed:
-        sides = (verdict.egress, verdict.ingress)
-        return NearestMiss(rules=tuple((s.direction, _allowing(snapshot, verdict, s)) for s in sides))
-    smallest = [_smallest(snapshot, verdict, side) for side in verdict.blocked_by]
-    return NearestMiss(tuple(change for change in smallest if change))
-
-
-def _tried(snapshot: Snapshot, verdict: Verdict, side: SideVerdict) -> Iterator[tuple[Object, Rule, Tried]]:
-    """Every rule of one end, tried, with the policy that it stands in."""
-    own, other = _ends(verdict, side)
-    for p in compiled(snapshot).selecting(own, side.direction):
-        for rule in p.rules(side.direction) or ():
-            server = verdict.destination.workload
-            yield p.obj, rule, policy.try_rule(snapshot, rule, other, server, verdict.port, verdict.protocol)
+        sides = [side for side in (verdict.egress, verdict.ingress) if side.rule]
+        allowing = (
+            (s.direction, [rule.ref for _, rule, t in _tried(snapshot, verdict, s) if t.allowed]) for s in sides
+        )
+        return NearestMiss(rules=tuple((direction, tuple(refs)) for direction, refs in allowing))
+    changes = []
+    for side in verdict.blocked_by:
+        candidates = sorted(_candidates(snapshot, verdict, side), key=lambda change: SIZES.index(change.kind))
+        changes += [next(c for c in candidates if _works(c.apply(snapshot), verdict, side))]
+    return NearestMiss(tuple(changes))
 
 
 def _ends(verdict: Verdict, side: SideVerdict) -> tuple[Pod, Peer]:
     """The isolated Pod and the other end; to be asked only where a policy had a say."""
-    own, other = verdict.source, verdict.destination
-    own, other = (own, other) if side.direction == EGRESS else (other, own)
+    own, other = (verdict.source, verdict.destination)[:: 1 if side.direction == EGRESS else -1]
     assert own.workload is not None
     return own.workload, other
 
 
-def _allowing(snapshot: Snapshot, verdict: Verdict, side: SideVerdict) -> tuple[Ref, ...]:
-    return tuple(rule.ref for _, rule, t in _tried(snapshot, verdict, side) if t.allowed) if side.rule else ()
-
-
-def _smallest(snapshot: Snapshot, verdict: Verdict, side: SideVerdict) -> Change | None:
-    candidates = sorted(_candidates(snapshot, verdict, side), key=lambda change: SIZES.index(change.kind))
-    return next((c for c in candidates if _works(c.apply(snapshot), verdict, side)), None)
+def _tried(snapshot: Snapshot, verdict: Verdict, side: SideVerdict) -> Iterator[tuple[Object, Rule, Tried]]:
+    """Every rule of one end, tried, with the policy that it stands in."""
+    (own, other), server = _ends(verdict, side), verdict.destination.workload
+    for p in compiled(snapshot).selecting(own, side.direction):
+        for rule in p.rules(side.direction) or ():
+            yield p.obj, rule, policy.try_rule(snapshot, rule, other, server, verdict.port, verdict.protocol)
 
 
 def _works(after: Snapshot, verdict: Verdict, side: SideVerdict) -> bool:
@@ -114,27 +109,26 @@ def _works(after: Snapshot, verdict: Verdict, side: SideVerdict) -> bool:
     ends = verdict.source, verdict.destination
     a, b = (Peer(e.address, after.pods[e.who.key]) if isinstance(e.who, Pod) else e for e in ends)
     again = policy.verdict(after, a, b, verdict.port, verdict.protocol)
-    return (
-        bool(again) if len(verdict.blocked_by) == 1 else bool(again.egress if side is verdict.egress else again.ingress)
-    )
+    own = again.egress if side.direction == EGRESS else again.ingress
+    return bool(again if len(verdict.blocked_by) == 1 else own)
 
 
 def _candidates(snapshot: Snapshot, verdict: Verdict, side: SideVerdict) -> Iterator[Change]:
     own, other = _ends(verdict, side)
+    name, peers = ("egress", "to") if side.direction == EGRESS else ("ingress", "from")
     asked, entry = f"{verdict.port}/{verdict.protocol}", {"port": verdict.port, "protocol": verdict.protocol}
     for obj, rule, tried in _tried(snapshot, verdict, side):
         written = _look(obj, _steps(rule.ref.field))
         if not tried.checks[0].met:
-            items = written[rule.side]
+            items = written[peers]
             for number, peer in enumerate(rule.peers):
                 yield from _peer_changes(snapshot, rule, peer, other, items, number)
-            text = f"{rule.ref} had one more item in {rule.side}, for {other}"
-            yield Change("peer", _at(rule.ref, rule.side), [*items, _peer_for(other)], text)
+            text = f"{rule.ref} had one more item in {peers}, for {other}"
+            yield Change("peer", _at(rule.ref, peers), [*items, _peer_for(other)], text)
         for p in rule.ports:
             fits = not p.name and p.first <= verdict.port <= p.last
             text = f"{rule.ref} had an entry for {asked} beside {p}"
             yield Change("protocol" if fits else "port", _at(rule.ref, "ports"), [*written["ports"], entry], text)
-    name, peers = ("egress", "to") if side.direction == EGRESS else ("ingress", "from")
     for policy_ in compiled(snapshot).selecting(own, side.direction):
         rules = [*((policy_.obj.get("spec") or {}).get(name) or ()), {peers: [_peer_for(other)], "ports": [entry]}]
         text = f"{policy_.ref} had one more {name} rule, for {other} on {asked}"

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from k8snet.controlplane.settings import Settings
 from k8snet.controlplane.snapshot import Snapshot
 from k8snet.dataplane import policy
+from k8snet.dataplane.nearest import nearest_miss
 from k8snet.dataplane.reachability import port_classes, reachability
 from k8snet.manifests.errors import ApiError
 from tests.dataplane import naive_policy
@@ -144,6 +145,22 @@ def test_ports_of_one_class_give_one_matrix(objects, data):
         reachability(snapshot, other, chosen.protocol).rows()
         == reachability(snapshot, chosen.port, chosen.protocol).rows()
     )
+
+
+@settings(max_examples=EXAMPLES // 2, deadline=None, suppress_health_check=list(HealthCheck))
+@given(clusters(), st.sampled_from([80, 8080]), st.sampled_from(["TCP", "UDP"]))
+def test_every_blocked_pair_has_a_nearest_miss_that_opens_it(objects, port, protocol):
+    snapshot = Snapshot(objects, Settings())
+    names = [*snapshot.pods, *OUTSIDE]
+    for client in names:
+        for server in snapshot.pods:
+            ends = policy.peer(snapshot, client), policy.peer(snapshot, server)
+            verdict = policy.verdict(snapshot, *ends, port, protocol)
+            miss = nearest_miss(snapshot, verdict)
+            assert len(miss.changes) == len(verdict.blocked_by)
+            for change in miss.changes if len(miss.changes) == 1 else ():
+                after = change.apply(snapshot)
+                assert policy.verdict(after, policy.peer(after, client), policy.peer(after, server), port, protocol)
 
 
 def test_the_matrix_of_the_shop_before_and_after_the_seed_policy():
