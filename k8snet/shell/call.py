@@ -16,7 +16,7 @@ from k8snet.manifests.kinds import KINDS, Kind, Object
 from k8snet.manifests.reader import Document
 from k8snet.manifests.selectors import Selector
 from k8snet.shell.commandline import Line
-from k8snet.shell.frames import FileError
+from k8snet.shell.frames import Aggregate, FileError
 
 # What `all` means, in the order in which kubectl goes through it.
 ALL = ("Pod", "Service", "DaemonSet", "Deployment", "ReplicaSet", "StatefulSet")
@@ -66,6 +66,11 @@ class Call:
         return self.plane.api  # type: ignore[no-any-return]
 
     @property
+    def loaded(self) -> bool:
+        """Whether the cluster is a dump, in which statuses may be missing."""
+        return bool(self.plane.settings.loaded)
+
+    @property
     def namespace(self) -> str:
         """``-n``, else the context's."""
         return str(self.flag("namespace") or self.context.get("namespace") or "default")
@@ -103,7 +108,15 @@ class Call:
     def documents(self) -> list[tuple[str, Document]]:
         """The documents of every ``-f``, in order, with the file's name. Raises KubectlError for a path that does not
         exist."""
-        files = [f for name in self.flag("filename", []) for f in self._files(name)]
+        files: list[tuple[str, str]] = []
+        errors: list[KubernetesError] = []
+        for name in self.flag("filename", []):
+            try:
+                files += self._files(name)
+            except KubectlError as error:
+                errors.append(error)
+        if errors:
+            raise Aggregate(errors)
         return [(source, document) for source, text in files for document in reader.read(text, source)]
 
     def _files(self, name: str) -> list[tuple[str, str]]:
@@ -162,7 +175,11 @@ class Call:
         where = None if self.everywhere else self.namespace
         if name:
             if self.flag("selector") or self.flag("field-selector") or self.flag("all", False):
-                raise KubectlError("error: name cannot be provided when a selector is specified")
+                raise KubectlError(
+                    "error: selectors and the all flag cannot be used when passing resource/name arguments"
+                    if any("/" in a for a in self.args)
+                    else "error: name cannot be provided when a selector is specified"
+                )
             if self.everywhere:
                 raise KubectlError("error: a resource cannot be retrieved by name across all namespaces")
             return [self.api.get(kind.kind, self.namespace, name)]
@@ -179,6 +196,8 @@ class Call:
             raise KubectlError(NO_RESOURCES)
         found: list[Object] = []
         filtered = self.flag("selector") or self.flag("all", False) or self.flag("field-selector")
+        if self.flag("selector") and self.flag("all", False):
+            raise KubectlError("error: setting 'all' parameter but found a non empty selector. ")
         for kind, name in self.resources():
             if need_filter and not name and not filtered:
                 raise KubectlError("error: resource(s) were provided, but no name was specified")
@@ -227,6 +246,8 @@ def _kinds(words: str) -> list[Kind]:
             found += [KINDS[k] for k in ALL]
             continue
         kind = kinds.find(word)
+        if not word:
+            raise KubectlError("error: arguments in resource/name form must have a single resource and name")
         if kind is None:
             raise KubectlError(f'error: the server doesn\'t have a resource type "{word}"')
         found.append(kind)

@@ -12,7 +12,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from k8snet.manifests.errors import KubectlError, KubernetesError
-from k8snet.shell import commandline, frames, pods, reading, writing
+from k8snet.shell import commandline, frames, generating, pods, reading, writing
 from k8snet.shell.call import Call
 from k8snet.shell.result import Result
 
@@ -22,7 +22,7 @@ current: Any = None
 _contexts: WeakKeyDictionary[Any, dict[str, str]] = WeakKeyDictionary()
 """For each cluster what ``kubectl config set-context --current`` set."""
 
-COMMANDS: dict[str, Callable[[Call], Result | None]] = reading.COMMANDS | writing.COMMANDS | pods.COMMANDS
+COMMANDS: dict[str, Callable[[Call], Result | None]] = reading.COMMANDS | writing.COMMANDS | generating.COMMANDS | pods.COMMANDS
 
 
 def run(cluster: Any, line: str, stdin: str = "") -> Result:

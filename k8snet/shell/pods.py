@@ -1,15 +1,26 @@
-"""kubectl commands that reach into a Pod: exec, port-forward, and run with ``--rm -it``."""
+"""kubectl commands that reach into a Pod: exec and port-forward.
+
+Facts: k8s.io/kubectl pkg/cmd/exec, pkg/cmd/portforward.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+from k8snet.dataplane import journey
 from k8snet.dataplane.client import Client
-from k8snet.manifests.errors import KubectlError
-from k8snet.shell import tools
+from k8snet.manifests.errors import ApiError, KubectlError
+from k8snet.manifests.kinds import Object
+from k8snet.shell import podlogs, tools
 from k8snet.shell.call import Call
 from k8snet.shell.result import Result
+from k8snet.shell.values import at
+
+
+def _key(pod: Object) -> str:
+    return f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
 
 
 def execute(call: Call) -> Result:
@@ -20,13 +31,72 @@ def execute(call: Call) -> Result:
         raise call.usage_error("exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead")
     if not call.line.after:
         raise KubectlError("error: you must specify at least one command for the container")
-    pod = call.pod(call.args[0])["metadata"]
-    result = tools.run(call.cluster.moment, Client("pod", f"{pod['namespace']}/{pod['name']}"), call.line.after)
-    if result:
-        return result
-    ended = f"command terminated with exit code {result.exit_code}\n"
-    stderr = result.stderr + ("\n" if result.stderr and not result.stderr.endswith("\n") else "") + ended
-    return Result(result.stdout, stderr, result.exit_code, result.hint, result.trace)
+    pod = call.pod(call.args[0])
+    phase = at(pod, ".status.phase")
+    if phase in ("Succeeded", "Failed"):
+        raise KubectlError(f"error: cannot exec into a container in a completed pod; current phase is {phase}")
+    if not at(pod, ".spec.nodeName"):
+        raise ApiError(400, "BadRequest", f"pod {pod['metadata']['name']} does not have a host assigned")
+    (name,) = podlogs.containers(call, pod, call.flag("container"), False)
+    states = {s["name"]: s.get("state") or {} for s in at(pod, ".status.containerStatuses") or ()}
+    if "running" not in states.get(name, {"running": None} if call.loaded else {}):
+        raise KubectlError(
+            f'error: Internal error occurred: unable to upgrade connection: container not found ("{name}")'
+        )
+    result = tools.run(call.cluster.moment, Client("pod", _key(pod)), call.line.after)
+    ended = "" if result else f"command terminated with exit code {result.exit_code}\n"
+    said = "".join(f"{note}\n" for note in call.notes) + result.stderr
+    return replace(result, stderr=said + ("\n" if said and not said.endswith("\n") and ended else "") + ended)
 
 
-COMMANDS: dict[str, Callable[[Call], Any]] = {"exec": execute}
+def port_forward(call: Call) -> Result:
+    """``kubectl port-forward TYPE/NAME [LOCAL:]REMOTE``: the lines that it prints, and in ``trace`` what one request
+    through it does.
+
+    kubectl takes one Pod, once, and its kubelet connects inside the Pod to localhost: no Service, no node rule and no
+    policy has a part in it. So ``cluster.pod(NAME).curl("http://localhost:REMOTE")`` is the same request.
+    """
+    if len(call.args) < 2:
+        raise call.usage_error("TYPE/NAME and list of ports are required for port-forward")
+    target, *wanted = call.args
+    pod = call.pod(target)
+    phase = at(pod, ".status.phase")
+    if phase != "Running":
+        raise KubectlError(f"error: unable to forward port because pod is not running. Current status={phase}")
+    ports = [_forwarded(call, target, pod, text) for text in wanted]
+    address = call.flag("address")
+    hosts = ["127.0.0.1", "[::1]"] if address in ("", "localhost") else address.split(",")
+    lines = [f"Forwarding from {host}:{local} -> {remote}\n" for local, remote in ports for host in hosts]
+    hint = (
+        f"a request to this port goes to localhost:{ports[0][1]} inside Pod {_key(pod)}, past Service, policy and nodes"
+    )
+    return Result("".join(lines), trace=journey.forward(call.cluster.moment, _key(pod), ports[0][1]), hint=hint)
+
+
+def _forwarded(call: Call, target: str, pod: Object, text: str) -> tuple[int, int]:
+    """The local and the Pod's port for ``8080:80``; for a Service the second is the Service's and is looked up."""
+    local, colon, remote = text.partition(":")
+    remote = remote if colon else local
+    named = {
+        p["name"]: p["containerPort"] for c in pod["spec"]["containers"] for p in c.get("ports") or () if p.get("name")
+    }
+    kind, name = (call.resources([target])[0]) if "/" in target else (None, target)
+    if kind is not None and kind.kind == "Service":
+        ports = at(call.api.get("Service", call.namespace, name), ".spec.ports") or ()
+        port = next((p for p in ports if remote in (str(p["port"]), p.get("name"))), None)
+        if port is None:
+            what = f"service port {remote}" if remote.isdigit() else f"port named '{remote}'"
+            raise KubectlError(f"error: Service {name} does not have a {what}")
+        local, remote = (
+            local if colon or local.isdigit() else str(port["port"]),
+            str(port.get("targetPort", port["port"])),
+        )
+    number = int(remote) if remote.isdigit() else named.get(remote)
+    if number is None:
+        raise KubectlError(f"error: Pod '{pod['metadata']['name']}' does not have a named port '{remote}'")
+    if not 1 <= number <= 65535 or (local and not local.isdigit() and colon):
+        raise KubectlError(f"error: error parsing port in '{text}'")
+    return int(local) if local.isdigit() else number, number
+
+
+COMMANDS: dict[str, Callable[[Call], Any]] = {"exec": execute, "port-forward": port_forward}

@@ -84,7 +84,7 @@ def structured(output: str, objects: Sequence[Object], single: bool) -> str:
             given = "template" if form == "jsonpath" else "custom-columns"
             raise KubectlError(f"error: {given} format specified but no {given.replace('-', ' ')} given")
         return jsonpath.render(template, whole) if form == "jsonpath" else _custom(template, objects)
-    if form in FORMATS.split(","):
+    if form in FORMATS.split(",") and form != "wide":
         raise KubectlError(f"error: the output format {form} of the real kubectl is not simulated")
     raise KubectlError(
         f'error: unable to match a printer suitable for the output format "{output}", allowed formats are: {FORMATS}'

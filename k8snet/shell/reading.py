@@ -11,10 +11,10 @@ from typing import Any
 
 from k8snet.controlplane.store import seconds_of
 from k8snet.manifests import dump
-from k8snet.manifests.errors import KubectlError
+from k8snet.manifests.errors import ApiError, KubectlError
 from k8snet.manifests.kinds import KINDS, Kind, Object
 from k8snet.shell import describe as descriptions
-from k8snet.shell import jsonpath, printers, tabs
+from k8snet.shell import jsonpath, podlogs, printers, tabs
 from k8snet.shell.call import Call
 from k8snet.shell.frames import is_missing
 from k8snet.shell.values import interval
@@ -101,14 +101,15 @@ def describe(call: Call) -> None:
             'error: You must specify the type of resource to describe. Use "kubectl api-resources" for a complete list of '
             "supported resources."
         )
-    found = call.collect()
+    found, between = call.collect(), "\n\n"
     if not found and call.args and len(call.errors) == len(call.resources()):
-        begun = [o for kind, name in call.resources() if name for o in _beginning(call, kind, name)]
-        found, call.errors = (begun, []) if begun else (found, call.errors)
+        found = [o for kind, name in call.resources() if name for o in _beginning(call, kind, name)]
+        if found:
+            call.errors, between = [], "\n"
     if not found and not call.errors:
         nothing_found(call)
     texts = [descriptions.describe(call.plane, o, call.flag("show-events", True)) for o in found]
-    call.out.append("\n\n".join(texts))
+    call.out.append(between.join(texts) + ("\n" if between == "\n" else ""))
 
 
 def _beginning(call: Call, kind: Kind, prefix: str) -> Sequence[Object]:
@@ -146,11 +147,17 @@ def logs(call: Call) -> None:
             "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\n"
             "POD or TYPE/NAME is a required argument for the logs command"
         )
-    pods = call.api.list("Pod", call.namespace, call.selector()) if not call.args else [call.pod(call.args[0])]
+    try:
+        pods = call.api.list("Pod", call.namespace, call.selector()) if not call.args else [call.pod(call.args[0])]
+    except ApiError as error:
+        where = f'in namespace "{call.namespace}"'
+        raise KubectlError(
+            f"error: error from server ({error.status.reason}): {error.status.message} {where}"
+        ) from None
     container = call.flag("container") or (call.args[1] if len(call.args) > 1 else "")
     for pod in pods:
-        for name in descriptions.containers_for(call, pod, container, call.flag("all-containers", False)):
-            lines = descriptions.log_lines(pod, name, call.flag("previous", False))
+        for name in podlogs.containers(call, pod, container, call.flag("all-containers", False)):
+            lines = podlogs.lines(pod, name, call.flag("previous", False))
             tail = call.flag("tail", -1)
             start = f"[pod/{pod['metadata']['name']}/{name}] " if call.flag("prefix", False) else ""
             call.out += [f"{start}{line}\n" for line in (lines if tail < 0 else lines[max(len(lines) - tail, 0) :])]

@@ -1,34 +1,38 @@
 """Commands inside a Pod, on a node or on a machine outside: what a container runtime starts for ``kubectl exec``.
 
-curl, dig, ip and their like live in files of their own (their ``TOOLS``); here are the shell around them and the small
-commands that only show what a container was given.
+curl, dig, ip and their like live in files of their own (their ``TOOLS``). Here are the small commands that show what a
+container was given, and as much of a shell as ``sh -c`` needs for one-liners: ``;``, ``&&``, ``||``, ``$NAME``, loops
+over a list, output thrown away. Facts: kubernetes pkg/kubelet/envvars, runc's words for a missing program.
 """
 
 from __future__ import annotations
 
 import importlib
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 
+from k8snet.controlplane import podfiles
+from k8snet.controlplane.snapshot import Pod, Service, Snapshot
+from k8snet.controlplane.store import seconds_of
+from k8snet.dataplane import resolver
 from k8snet.dataplane.client import Client
 from k8snet.dataplane.moment import Moment
 from k8snet.shell.result import Result
 
 Tool = Callable[[Moment, Client, list[str]], Result]
 MODULES = ("curl", "dns_tools", "net_tools")
-SHELLS = ("sh", "bash", "ash")
+SHELLS = ("sh", "bash", "ash", "/bin/sh", "/bin/bash")
 
 
 @cache
 def tools() -> Mapping[str, Tool]:
     """Every command by name."""
-    found: dict[str, Tool] = {"echo": _echo, "true": _true, "false": _false, "hostname": _hostname, "sleep": _true}
+    found = dict(_OWN)
     for name in MODULES:
-        try:
-            found |= importlib.import_module(f"k8snet.shell.{name}").TOOLS
-        except ModuleNotFoundError:
-            continue
+        found |= importlib.import_module(f"k8snet.shell.{name}").TOOLS
     return found
 
 
@@ -42,31 +46,182 @@ def run(moment: Moment, client: Client, command: str | Sequence[str]) -> Result:
         return Result()
     if words[0] in SHELLS:
         return _shell(moment, client, words)
-    tool = tools().get(words[0])
-    if tool is None:
-        return Result(
-            stderr="OCI runtime exec failed: exec failed: unable to start container process: "
-            f'exec: "{words[0]}": executable file not found in $PATH: unknown\n',
-            exit_code=126,
-        )
-    return tool(moment, client, words[1:])
+    tool = tools().get(words[0].rpartition("/")[2])
+    if tool is not None:
+        return tool(moment, client, words[1:])
+    if client.kind != "pod":
+        return Result(stderr=f"bash: {words[0]}: command not found\n", exit_code=127)
+    text = f'exec failed: unable to start container process: exec: "{words[0]}": executable file not found in $PATH: unknown'
+    return Result(stderr=f"OCI runtime exec failed: {text}\n", exit_code=126)
+
+
+# the shell
 
 
 def _shell(moment: Moment, client: Client, words: list[str]) -> Result:
-    return Result()
+    if len(words) < 3 or not re.fullmatch(r"-\w*c", words[1]):
+        return Result(stderr=f"{words[0]}: only {words[0]} -c COMMANDS is simulated\n", exit_code=2)
+    lexer = shlex.shlex(words[2], posix=True, punctuation_chars=";&|<>\n")
+    lexer.whitespace, lexer.whitespace_split = " \t\r", True
+    try:
+        tokens = [";" if t.strip(";\n") == "" else t for t in lexer]
+    except ValueError as error:
+        return Result(stderr=f"sh: syntax error: {error}\n", exit_code=2)
+    return _sequence(moment, client, tokens, environment(moment.snapshot, client))
 
 
-def _echo(moment: Moment, client: Client, words: list[str]) -> Result:
-    return Result(" ".join(words) + "\n")
+def _sequence(moment: Moment, client: Client, tokens: list[str], variables: dict[str, str]) -> Result:
+    """Commands one after the other; the exit code and the trace are the last one's."""
+    total, joint = Result(), ";"
+    while tokens:
+        statement, rest = _statement(tokens)
+        if joint == ";" or bool(total) is (joint == "&&"):
+            found = _command(moment, client, statement, variables)
+            total = replace(found, stdout=total.stdout + found.stdout, stderr=total.stderr + found.stderr)
+        joint, tokens = (rest[0], rest[1:]) if rest else ("", [])
+        if joint not in ("", ";", "&&", "||"):
+            return Result(total.stdout, total.stderr + f"sh: {joint} is not simulated\n", 2)
+    return total
 
 
-def _true(moment: Moment, client: Client, words: list[str]) -> Result:
-    return Result()
+def _statement(tokens: list[str]) -> tuple[list[str], list[str]]:
+    """The tokens up to the next operator that is not inside a loop."""
+    depth = 0
+    for i, token in enumerate(tokens):
+        depth += (token in ("for", "while")) - (token == "done")
+        if depth == 0 and token in (";", "&&", "||", "|", "&"):
+            return tokens[:i], tokens[i:]
+    return tokens, []
 
 
-def _false(moment: Moment, client: Client, words: list[str]) -> Result:
-    return Result(exit_code=1)
+def _command(moment: Moment, client: Client, tokens: list[str], variables: dict[str, str]) -> Result:
+    if tokens[:1] == ["for"] and "do" in tokens and tokens[2:3] == ["in"] and tokens[-1] == "done":
+        do = tokens.index("do")
+        items = [w for w in tokens[3:do] if w != ";"]
+        counted = re.fullmatch(r"\$\(seq (\d+)(?: (\d+))?\)", " ".join(items))
+        if counted:
+            first, last = (int(counted[1]), int(counted[2])) if counted[2] else (1, int(counted[1]))
+            items = [str(n) for n in range(first, min(last, first + 999) + 1)]
+        body: list[str] = []
+        for item in items:
+            body += [f"{tokens[1]}={item}", ";", *tokens[do + 1 : -1], ";"]
+        return _sequence(moment, client, body, variables)
+    if tokens[:1] in (["while"], ["until"], ["if"]):
+        return Result(stderr=f"sh: {tokens[0]} is not simulated\n", exit_code=2)
+    words, hidden = _redirected([_expanded(t, variables) for t in tokens])
+    while words and re.fullmatch(r"\w+=.*", words[0]):
+        name, _, value = words.pop(0).partition("=")
+        variables[name] = value
+    if not words:
+        return Result()
+    found = run(moment, client, words)
+    if found.exit_code == 126 and "executable file not found" in found.stderr:
+        found = Result(stderr=f"sh: {words[0]}: not found\n", exit_code=127)
+    if "12" in hidden:
+        found = replace(found, stdout=found.stdout + found.stderr, stderr="")
+    return replace(found, stdout="" if "1" in hidden else found.stdout, stderr="" if "2" in hidden else found.stderr)
 
 
-def _hostname(moment: Moment, client: Client, words: list[str]) -> Result:
-    return Result(client.name.rpartition("/")[2] + "\n")
+def _expanded(token: str, variables: Mapping[str, str]) -> str:
+    return re.sub(r"\$\{?(\w+)\}?", lambda m: variables.get(m[1], ""), token)
+
+
+def _redirected(tokens: list[str]) -> tuple[list[str], set[str]]:
+    """Words without redirections, and which of the streams 1 and 2 are thrown away (``12``: 2 goes where 1 goes)."""
+    words: list[str] = []
+    hidden: set[str] = set()
+    i = 0
+    while i < len(tokens):
+        if tokens[i] in (">", ">>", ">&", "&>"):
+            stream = words.pop() if words and words[-1] in ("1", "2") else "1"
+            hidden |= {"12"} if tokens[i] == ">&" else {"1", "2"} if tokens[i] == "&>" else {stream}
+            i += 1
+        else:
+            words.append(tokens[i])
+        i += 1
+    return words, hidden
+
+
+# what a container was given
+
+
+def environment(snapshot: Snapshot, client: Client) -> dict[str, str]:
+    """The environment variables of a Pod's first container: its own, and those for the Services of its namespace that
+    were there before it started."""
+    found = {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOSTNAME": _host_name(snapshot, client),
+    }
+    pod = snapshot.pods.get(client.name) if client.kind == "pod" else None
+    if pod is not None:
+        linked = pod.spec.get("enableServiceLinks", True)
+        for service in sorted(snapshot.services.values(), key=lambda s: s.key):
+            near = service.namespace == pod.namespace and linked
+            if (near or service.key == "default/kubernetes") and service.cluster_ips and _was_there(service, pod):
+                found |= _service_variables(service)
+        found |= {e["name"]: str(e.get("value", "")) for e in pod.spec["containers"][0].get("env") or ()}
+    return {**found, "HOME": "/root"}
+
+
+def _was_there(service: Service, pod: Pod) -> bool:
+    """Whether a Service is older than a Pod's start; within one second the number of its last write decides."""
+
+    def order(timestamp: str | None, obj: Mapping[str, Mapping[str, str]]) -> tuple[float, int]:
+        version = obj["metadata"].get("resourceVersion") or "0"
+        return seconds_of(timestamp or ""), int(version) if version.isdigit() else 0
+
+    started = (pod.obj.get("status") or {}).get("startTime") or pod.obj["metadata"].get("creationTimestamp")
+    return order(service.obj["metadata"].get("creationTimestamp"), service.obj) < order(started, pod.obj)
+
+
+def _service_variables(service: Service) -> dict[str, str]:
+    name, ip = service.name.upper().replace("-", "_"), service.cluster_ips[0]
+    host = f"[{ip}]" if ":" in ip else ip
+    found = {f"{name}_SERVICE_HOST": ip}
+    for port in service.ports:
+        url = f"{port.protocol.lower()}://{host}:{port.port}"
+        link = f"{name}_PORT_{port.port}_{port.protocol}"
+        if port.index == 0:
+            found |= {f"{name}_SERVICE_PORT": str(port.port), f"{name}_PORT": url}
+        if port.name:
+            found[f"{name}_SERVICE_PORT_{port.name.upper().replace('-', '_')}"] = str(port.port)
+        found |= {link: url, f"{link}_PROTO": port.protocol.lower(), f"{link}_PORT": str(port.port), f"{link}_ADDR": ip}
+    return found
+
+
+def _host_name(snapshot: Snapshot, client: Client) -> str:
+    pod = snapshot.pods.get(client.name) if client.kind == "pod" else None
+    if pod is None:
+        return client.name
+    return pod.node if pod.host_network else str(pod.spec.get("hostname") or pod.name)
+
+
+def _cat(moment: Moment, client: Client, words: list[str]) -> Result:
+    pod = moment.snapshot.pods.get(client.name) if client.kind == "pod" else None
+    files: dict[str, Callable[[], str]] = {
+        "/etc/resolv.conf": lambda: str(resolver.resolv_conf(moment.snapshot, pod)),
+        "/etc/hosts": lambda: podfiles.hosts_text(pod, moment.snapshot.settings),
+        "/etc/hostname": lambda: _host_name(moment.snapshot, client) + "\n",
+    }
+    missing = [w for w in words if w not in files]
+    stderr = "".join(f"cat: {w}: No such file or directory\n" for w in missing)
+    return Result("".join(files[w]() for w in words if w in files), stderr, 1 if missing else 0)
+
+
+def _env(moment: Moment, client: Client, words: list[str]) -> Result:
+    found = environment(moment.snapshot, client)
+    if words:
+        return Result("".join(f"{found[w]}\n" for w in words if w in found), "", 0 if words[0] in found else 1)
+    return Result("".join(f"{k}={v}\n" for k, v in found.items()))
+
+
+_OWN: dict[str, Tool] = {
+    "cat": _cat,
+    "env": _env,
+    "printenv": _env,
+    "echo": lambda moment, client, words: Result(" ".join(words) + "\n"),
+    "true": lambda moment, client, words: Result(),
+    "false": lambda moment, client, words: Result(exit_code=1),
+    "sleep": lambda moment, client, words: Result(),
+    "hostname": lambda moment, client, words: Result(_host_name(moment.snapshot, client) + "\n"),
+}

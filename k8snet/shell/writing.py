@@ -6,6 +6,7 @@ Facts: k8s.io/kubectl pkg/cmd/{apply,create,replace,patch,delete,label,annotate,
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -137,15 +138,15 @@ def delete(call: Call) -> None:
     found = call.collect(need_filter=True, doing="deleting")
     if call.flag("ignore-not-found", False):
         call.errors = [e for e in call.errors if not is_missing(e)]
-    if not found and not call.errors:
-        call.notes.append("No resources found")
+    elif not found and not call.errors:
+        call.out.append("No resources found\n")
     for obj in found:
         with about(call, "deleting", "", obj):
             if dry_run != "client":
                 call.api.delete(*_key(obj), grace if grace >= 0 else None, bool(dry_run))
             _deleted(call, obj, verb)
     if call.flag("wait", True) and not dry_run:
-        _wait(call, lambda: not any(_still_there(call, o) for o in found))
+        wait_until(call, lambda: not any(_still_there(call, o) for o in found))
 
 
 def _deleted(call: Call, obj: Object, verb: str) -> None:
@@ -163,7 +164,7 @@ def _still_there(call: Call, obj: Object) -> bool:
     return found is not None and found["metadata"].get("uid") == obj["metadata"].get("uid")
 
 
-def _wait(call: Call, ready: Callable[[], bool]) -> bool:
+def wait_until(call: Call, ready: Callable[[], bool]) -> bool:
     """Let simulated time pass, a second at a time, until something is so; False if it never came."""
     call.plane.settle()
     for _ in range(WAIT_SECONDS):
@@ -184,8 +185,8 @@ def label(call: Call) -> None:
         raise KubectlError(f"error: at least one {word} update is required")
     wanted: dict[str, str | None] = {}
     for change in changes:
-        key, sets, value = change.partition("=")
-        wanted[key if sets else key.removesuffix("-")] = value if sets else None
+        key, sets, text = change.partition("=")
+        wanted[key if sets else key.removesuffix("-")] = text if sets else None
     for old in call.collect(need_filter=True):
         field = f"{word}s"
         has = old["metadata"].get(field) or {}
@@ -195,8 +196,9 @@ def label(call: Call) -> None:
             if value is None and key not in has:
                 call.out.append(f'{word} "{key}" not found.\n')
         new = call.api.patch(*_key(old), {"metadata": {field: wanted}}, dry_run=bool(call.dry_run))
-        shrunk = not call.flag("overwrite", False) and all(v is None for v in wanted.values())
-        changed = (new["metadata"].get(field) or {}) != has
+        now_has = new["metadata"].get(field) or {}
+        shrunk = not call.flag("overwrite", False) and len(json.dumps(now_has)) < len(json.dumps(has))
+        changed = now_has != has
         verb = "annotated" if word == "annotation" else "unlabeled" if shrunk else "labeled"
         done(call, new, verb if changed or word == "annotation" else "not labeled")
 
@@ -206,9 +208,12 @@ def scale(call: Call) -> None:
     count = call.flag("replicas", -1)
     if count < 0:
         raise KubectlError("error: The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0")
-    for obj in call.collect(need_filter=True):
+    found = call.collect(need_filter=True)
+    if not found and call.errors:
+        call.errors = [KubectlError(f"error: no objects passed to scale {call.errors[0].message}")]
+    for obj in found:
         if obj["kind"] not in ("Deployment", "ReplicaSet", "StatefulSet"):
-            raise KubectlError("Error from server (NotFound): the server could not find the requested resource")
+            raise ApiError(404, "NotFound", "the server could not find the requested resource")
         done(call, call.api.patch(*_key(obj), {"spec": {"replicas": count}}, dry_run=bool(call.dry_run)), "scaled")
 
 
@@ -232,7 +237,7 @@ def status(call: Call) -> None:
                 said.append(text)
             return over
 
-        over = _wait(call, ready) if call.flag("watch", True) else ready()
+        over = wait_until(call, ready) if call.flag("watch", True) else ready()
         call.out += [line for line in said if not line.startswith("error")]
         if said[-1].startswith("error") or (not over and call.flag("watch", True)):
             raise KubectlError(
