@@ -14,7 +14,7 @@ from k8snet.controlplane.settings import Settings
 from k8snet.controlplane.snapshot import Snapshot
 from k8snet.dataplane import ingress
 from k8snet.dataplane.http import Request
-from k8snet.manifests.kinds import Object
+from k8snet.manifests.kinds import Object, ref
 from tests.dataplane.http_shop import INGRESS, Shop, namespace, pod, secret, service
 
 CLASS = {
@@ -181,8 +181,6 @@ def test_without_a_controller_an_ingress_does_nothing() -> None:
 
 
 def _ref(shop: Shop) -> Any:
-    from k8snet.manifests.kinds import ref
-
     return ref(shop.get("Ingress", "shop"))
 
 
