@@ -40,7 +40,7 @@ class Place:
         return f"{self.kind} {self.name}" + (f" [{self.device}]" if self.device else "")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Hop:
     """One decision about one packet.
 
@@ -66,8 +66,14 @@ class Hop:
         """Whether the packet's headers left this hop other than they came."""
         return self.before is not None and self.after is not None and self.before != self.after
 
+    def __str__(self) -> str:
+        rule = f" (rule: {self.rule})" if self.rule else ""
+        return f"{self.place}, {self.mechanism}: {self.decision}. {self.why}{rule}"
 
-@dataclass(frozen=True, slots=True)
+    __repr__ = __str__
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Outcome:
     """How it ended. ``kind`` is a key of `OUTCOMES`; ``seconds`` is simulated time until the client knew.
 
@@ -89,6 +95,8 @@ class Outcome:
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.message}" if self.message else self.kind
+
+    __repr__ = __str__
 
 
 @dataclass(frozen=True)
