@@ -24,22 +24,26 @@ PLAIN, DIG = 512, 1232  # bytes that a UDP reply may have: without EDNS, and as 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A line of the query log: ``time`` and ``seconds`` are simulated, ``server`` the CoreDNS Pod that was asked."""
+    """One question that a CoreDNS Pod was asked; ``str()`` is its line in the Pod's log (plugin log).
+
+    ``time``: simulated seconds; ``client``: who asked (``namespace/pod`` …), ``source``: what the server saw as its
+    address; ``server``: the CoreDNS Pod; ``size``: bytes of the reply.
+    """
 
     time: float
     client: str
+    source: str
     name: str
     type: str
+    protocol: str
     rcode: str
+    flags: str
+    size: int
     server: str
-    protocol: str = "UDP"
-    flags: str = ""
-    size: int = 0
 
     def __str__(self) -> str:
-        return (
-            f'{self.client} "{self.type} IN {self.name} {self.protocol.lower()}" {self.rcode} {self.flags} {self.size}'
-        )
+        question = f'"{self.type} IN {self.name} {self.protocol.lower()}"'
+        return f"[INFO] {self.source} - {question} {self.rcode} {self.flags} {self.size}"
 
 
 class Asker:
@@ -85,13 +89,27 @@ class Asker:
             if snapshot.settings.internet.unreachable:
                 return Answer(name, qtype, "TIMEOUT", why="that resolver does not answer")
             return dns.outside(snapshot, name, qtype)
-        reply = dns.answer(snapshot, name, qtype, pod.ips)
-        shuffled = list(reply.answers)
-        addresses = [r for r in shuffled if r.type in ("A", "AAAA")]
-        self.moment.rng.shuffle(addresses)
-        reply = replace(reply, answers=(*(r for r in shuffled if r.type not in ("A", "AAAA")), *addresses))
-        self.moment.query_log.append(Query(self.moment.now, self.client.name, reply.name, qtype, reply.rcode, pod.key))
+        return self._from_coredns(pod, name, qtype, protocol, trace.outcome.server_saw)
+
+    def _from_coredns(self, pod: Pod, name: str, qtype: str, protocol: str, source: str) -> Answer:
+        reply = dns.answer(self.moment.snapshot, name, qtype, pod.ips)
+        if reply.ra:
+            reply = self._forwarded(pod, reply)
+        addresses = [r for r in reply.answers if r.type in ("A", "AAAA")]
+        self.moment.rng.shuffle(addresses)  # plugin loadbalance
+        reply = replace(reply, answers=(*(r for r in reply.answers if r not in addresses), *addresses))
+        flags = ",".join(["qr", *["aa"] * reply.aa, "rd", *["ra"] * reply.ra])
+        told = (qtype, protocol, reply.rcode, flags, size(reply, self.opt), pod.key)
+        self.moment.query_log.append(Query(self.moment.now, self.client.name, source, reply.name, *told))
         return reply
+
+    def _forwarded(self, pod: Pod, reply: Answer) -> Answer:
+        """CoreDNS asks on from its own Pod, so policy can stop that too."""
+        for upstream in resolver.resolv_conf(self.moment.snapshot, pod).nameservers:
+            if journey.connect(self.moment, Client("pod", pod.key), upstream, 53, "UDP").outcome:
+                return reply
+        why = f"CoreDNS forwards this name, but {pod.key} cannot reach its own nameserver"
+        return Answer(reply.name, reply.type, "SERVFAIL", why=why)
 
 
 def getaddrinfo(moment: Moment, client: Client, name: str, types: Sequence[str] = ("A", "AAAA")) -> Lookup:
@@ -103,7 +121,7 @@ def getaddrinfo(moment: Moment, client: Client, name: str, types: Sequence[str] 
     else:
         library = resolver.libc(moment.snapshot, ask.pod)
         ask.tcp = library != "musl"
-        look = resolver.walk(conf_of(moment, ask.pod), name, types, ask, library)
+        look = resolver.walk(resolver.resolv_conf(moment.snapshot, ask.pod), name, types, ask, library)
     v6 = ask.pod is not None and any(family(ip) == "IPv6" for ip in ask.pod.ips)
     look.addresses = tuple(sorted(look.addresses, key=lambda ip: (family(ip) == "IPv6") is not v6))
     look.trace = Trace(f"{client.name} resolves {name}", tuple(ask.hops), _outcome(look, bool(known)))
@@ -118,11 +136,6 @@ def from_hosts(moment: Moment, pod: Pod | None, name: str, types: Sequence[str])
 
 
 _FAMILY = {"A": "IPv4", "AAAA": "IPv6"}
-
-
-def conf_of(moment: Moment, pod: Pod | None) -> podfiles.ResolvConf:
-    """The resolv.conf that counts for a Pod, or (None) for a node and a machine outside."""
-    return resolver.resolv_conf(moment.snapshot, pod)
 
 
 def _outcome(look: Lookup, from_hosts: bool) -> Outcome:

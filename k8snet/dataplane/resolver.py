@@ -15,7 +15,8 @@ from k8snet.controlplane import podfiles
 from k8snet.controlplane.listeners import image_facts
 from k8snet.controlplane.podfiles import ResolvConf
 from k8snet.controlplane.snapshot import Pod, Snapshot, containers_of
-from k8snet.dataplane.dns import Answer, absolute
+from k8snet.dataplane.dns import Answer
+from k8snet.dataplane.dnsnames import absolute
 from k8snet.dataplane.trace import Trace
 from k8snet.manifests.addresses import is_ip
 

@@ -20,7 +20,8 @@ from k8snet.controlplane import podfiles
 from k8snet.controlplane.snapshot import containers_of
 from k8snet.dataplane import lookup, resolver
 from k8snet.dataplane.client import Client
-from k8snet.dataplane.dns import Answer, Record, absolute
+from k8snet.dataplane.dns import Answer, Record
+from k8snet.dataplane.dnsnames import absolute
 from k8snet.dataplane.lookup import Asker
 from k8snet.dataplane.moment import Moment
 from k8snet.dataplane.resolver import Lookup

@@ -16,7 +16,7 @@ from k8snet.dataplane.client import Client
 from k8snet.dataplane.dns import Record
 from k8snet.dataplane.moment import Moment
 from k8snet.dataplane.resolver import Lookup
-from k8snet.manifests import validation
+from k8snet.manifests import defaults, validation
 from tests.conformance.runner import Adapter, Answer
 
 Case = dict[str, Any]
@@ -202,7 +202,7 @@ def _resolvconf(case: Case, _document: Case) -> Iterator[Answer]:
         yield _kubelet(case)
     if "valid" in case:
         (obj,) = case["objects"]
-        errors = validation.errors(obj)
+        errors = validation.errors(defaults.fill(obj))
         actual = (not errors, [{"field": e.field, "type": e.type, "detail": e.detail} for e in errors])
         yield Answer("valid", (case["valid"], case.get("errors", [])), actual)
 

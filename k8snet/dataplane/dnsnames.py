@@ -1,0 +1,245 @@
+"""Which names exist in the cluster's zone, and what each stands for.
+
+CoreDNS' ``kubernetes`` plugin keeps Services, EndpointSlices, Namespaces and (if told to) Pods in memory. It cuts the
+zone off a name and reads the labels from the right: ``svc`` or ``pod``, Namespace, Service, then an endpoint, or
+protocol and port. What it finds are *hits*; a hit makes a name exist, whatever type was asked for. Facts: coredns
+plugin/kubernetes (parse.go, kubernetes.go findServices and findPods, object/endpoint.go, ns.go).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+from weakref import WeakKeyDictionary
+
+from k8snet.controlplane.snapshot import Service, Slice, Snapshot
+from k8snet.manifests.addresses import is_ip
+from k8snet.manifests.kinds import Ref
+
+
+def absolute(name: str) -> str:
+    """*name* with its final dot."""
+    return name if name.endswith(".") else name + "."
+
+
+def below(zone: str, name: str) -> bool:
+    """Whether *name* is *zone* or lies below it, whatever the case."""
+    zone, name = zone.lower(), name.lower()
+    return zone == "." or name == zone or name.endswith("." + zone)
+
+
+class NoName(Exception):
+    """The name does not exist: why, at which label (counted from the zone leftwards, 0 for none), decided by what."""
+
+    def __init__(self, why: str, label: int = 0, rule: Ref | None = None) -> None:
+        super().__init__(why)
+        self.why, self.label, self.rule = why, label, rule
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """Something that a name stands for: ``host`` is an address, or the name that an ExternalName points at.
+
+    ``owner`` is the hit's own name below the zone; ``port`` is -1 for an endpoint whose slice lists no ports.
+    """
+
+    host: str
+    owner: str
+    rule: Ref
+    port: int = 0
+    port_name: str = ""
+    protocol: str = ""
+    topology_zone: str = ""
+
+    @property
+    def type(self) -> str:
+        """Which record it makes: A, AAAA or CNAME."""
+        if not is_ip(self.host):
+            return "CNAME"
+        ip = ipaddress.ip_address(self.host)
+        return "AAAA" if ip.version == 6 and not ip.ipv4_mapped else "A"
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What the labels of a name below the zone mean, in lower case; empty where there is no such label."""
+
+    kind: str = ""
+    namespace: str = ""
+    service: str = ""
+    endpoint: str = ""
+    port: str = ""
+    protocol: str = ""
+    topology_zone: str = ""
+
+
+def parse(labels: list[str], zonal: bool = False) -> Parsed:
+    """Read the labels of a name below the zone. Raises NoName for a name that has no meaning."""
+    *left, kind = labels or [""]
+    if kind not in ("svc", "pod", ""):
+        raise NoName(f"'{kind}' is neither svc nor pod", 1)
+    namespace = left.pop() if left else ""
+    service = left.pop() if left else ""
+    if len(left) > 2:
+        raise NoName("there are too many labels left of the Service", 6)
+    if len(left) == 2 and left[1] == "_zone" and kind == "svc" and zonal:
+        return Parsed(kind, namespace, service, topology_zone=left[0])
+    if len(left) == 2:
+        port, protocol = (label.removeprefix("_") for label in left)
+        return Parsed(kind, namespace, service, port=port, protocol=protocol)
+    return Parsed(kind, namespace, service, endpoint=left[0] if left else "")
+
+
+class Index:
+    """What CoreDNS keeps in memory of one snapshot, each part built when it is first needed."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self.options = snapshot.settings.corefile
+        self._endpoints: dict[str, dict[str, list[Hit]]] = {}
+
+    def exposed(self, namespace: str) -> bool:
+        """Whether a Namespace exists and the option ``namespaces`` does not hide it."""
+        shown = not self.options.namespaces or namespace in self.options.namespaces
+        return shown and namespace in self.snapshot.namespaces
+
+    def endpoints(self, service: str) -> dict[str, list[Hit]]:
+        """The ready endpoints of ``namespace/name`` by endpoint name; one hit for each address and port."""
+        if service not in self._endpoints:
+            found: dict[str, list[Hit]] = defaultdict(list)
+            for s in () if self.options.noendpoints else self.snapshot.slices_of.get(service, ()):
+                self._read(s, found)
+            self._endpoints[service] = found
+        return self._endpoints[service]
+
+    def _read(self, s: Slice, found: dict[str, list[Hit]]) -> None:
+        ports = [(-1 if p.port is None else p.port, p.name, p.protocol) for p in s.ports] or [(-1, "", "")]
+        for e in s.endpoints:
+            if e.ready is False:
+                continue
+            name = e.hostname or (e.target.name if e.target and self.options.endpoint_pod_names else "")
+            for ip in e.addresses:
+                label = name or dashed(ip)
+                owner, rule = f"{label}.{s.service}.{s.ref.namespace}.svc", s.ref.at(f"endpoints[{e.index}]")
+                found[label.lower()] += [Hit(ip, owner, rule, *port, e.zone) for port in ports]
+
+    @cached_property
+    def reverse(self) -> dict[str, list[Hit]]:
+        """Endpoints by address, over all Services."""
+        found: dict[str, list[Hit]] = defaultdict(list)
+        for hit in (h for key in self.snapshot.slices_of for hits in self.endpoints(key).values() for h in hits):
+            found[hit.host].append(hit)
+        return found
+
+    @cached_property
+    def topology_zones(self) -> set[str]:
+        """Zones in which some endpoint is."""
+        return {hit.topology_zone for hits in self.reverse.values() for hit in hits} - {""}
+
+    @cached_property
+    def pod_addresses(self) -> set[tuple[str, str]]:
+        """Namespace and first address of every live Pod: what ``pods verified`` looks at."""
+        pods = self.snapshot.pods.values()
+        return {(p.namespace, p.ip) for p in pods if p.ip and not (p.finished or p.terminating)}
+
+    def find(self, r: Parsed) -> list[Hit]:
+        """What a name stands for; an empty list for one that exists without data. Raises NoName."""
+        if not r.namespace:
+            return []
+        if not self.exposed(r.namespace):
+            raise NoName(f"there is no Namespace {r.namespace}", 2, Ref("Namespace", "", r.namespace))
+        return self._pod(r) if r.kind == "pod" else self._service(r) if r.service else []
+
+    def _pod(self, r: Parsed) -> list[Hit]:
+        if self.options.pods == "disabled":
+            raise NoName("names below pod are switched off (pods disabled)", 1)
+        if not r.service:
+            return []
+        v4 = r.service.count("-") == 3 and "--" not in r.service
+        ip = r.service.replace("-", "." if v4 else ":")
+        if not is_ip(ip) or "%" in ip:
+            raise NoName(f"'{r.service}' is no address written with hyphens; Pods have no names of their own", 3)
+        if self.options.pods == "verified" and (r.namespace, ip) not in self.pod_addresses:
+            raise NoName(f"no live Pod of Namespace {r.namespace} has the address {ip} (pods verified)", 3)
+        return [Hit(ip, f"{r.service}.{r.namespace}.pod", Ref("Namespace", "", r.namespace))]
+
+    def _service(self, r: Parsed) -> list[Hit]:
+        key = f"{r.namespace}/{r.service}"
+        service = self.snapshot.services.get(key)
+        if service is None:
+            raise NoName(f"there is no Service {key}", 3, Ref("Service", r.namespace, r.service))
+        if service.type == "ExternalName":
+            return [self._external(r, service)]
+        endpoints, what = self.endpoints(key), f"Service {key}"
+        if not endpoints and (service.headless or self.options.ignore_empty_service):
+            raise NoName(f"{what} has no ready endpoint", 3, service.ref)
+        if r.topology_zone:
+            if not service.headless or r.topology_zone not in self.topology_zones:
+                raise NoName(f"{what} is not headless, or no endpoint is in zone {r.topology_zone}", 4, service.ref)
+            return [h for hits in endpoints.values() for h in hits if h.topology_zone == r.topology_zone]
+        if r.endpoint:
+            if r.endpoint not in endpoints:
+                raise NoName(f"{what} has no ready endpoint named '{r.endpoint}'", 4, service.ref)
+            return endpoints[r.endpoint]
+        found = [h for hits in endpoints.values() for h in hits] if service.headless else of_cluster_ips(service)
+        hits = [h for h in found if _has_port(h, r)]
+        if not hits:
+            why = f"{what} has no {r.protocol.upper()} port named '{r.port}'"
+            raise NoName(why, 4, service.ref.at("spec.ports"))
+        return hits
+
+    def _external(self, r: Parsed, service: Service) -> Hit:
+        rule, target = service.ref.at("spec.externalName"), service.external_name
+        if r.endpoint or r.port or r.protocol or r.topology_zone:
+            raise NoName(f"Service {service.key} is an ExternalName: nothing lies below its name", 4, rule)
+        if is_ip(target):
+            raise NoName(f"externalName {target} is an address, not a name", 3, rule)
+        return Hit(target, f"{service.name}.{service.namespace}.svc", rule)
+
+    def name_servers(self, own: tuple[str, ...]) -> list[Hit]:
+        """Where a CoreDNS Pod with addresses *own* is reached: the Services that it stands behind, else itself."""
+        names = [h.owner.rsplit(".", 3)[1:3] for ip in own for h in self.reverse.get(ip, ())]
+        if not names:
+            return [Hit(ip, "ns.dns", Ref("Pod", "", ip)) for ip in own]
+        found: list[Hit] = []
+        for key in dict.fromkeys(f"{namespace}/{name}" for name, namespace in names):
+            service = self.snapshot.services.get(key)
+            if service and service.headless:
+                found += [h for hits in self.endpoints(key).values() for h in hits]
+            elif service:
+                found += of_cluster_ips(service)
+        return list({(h.owner, h.host): h for h in found}.values())
+
+    def any_server(self) -> tuple[str, ...]:
+        """The address of a CoreDNS Pod behind the cluster's DNS address; nothing if there is none."""
+        services = [self.snapshot.service_by_ip.get(ip) for ip in self.snapshot.settings.cluster_dns]
+        ready = [h.host for s in services if s for hits in self.endpoints(s.key).values() for h in hits]
+        return tuple(ready[:1])
+
+
+_INDEXES: WeakKeyDictionary[Snapshot, Index] = WeakKeyDictionary()
+
+
+def index(snapshot: Snapshot) -> Index:
+    """The index of a snapshot, kept as long as the snapshot is."""
+    if snapshot not in _INDEXES:
+        _INDEXES[snapshot] = Index(snapshot)
+    return _INDEXES[snapshot]
+
+
+def dashed(ip: str) -> str:
+    """The endpoint name of an address without a hostname: dots and colons become hyphens."""
+    label = ip.replace(".", "-").replace(":", "-")
+    return label + "0" if label.endswith("-") else label
+
+
+def of_cluster_ips(service: Service) -> list[Hit]:
+    """The hits of a Service that has cluster IPs: each address with each port. Endpoints do not matter."""
+    owner, rule = f"{service.name}.{service.namespace}.svc", service.ref.at("spec.clusterIPs")
+    return [Hit(ip, owner, rule, p.port, p.name, p.protocol) for p in service.ports for ip in service.cluster_ips]
+
+
+def _has_port(hit: Hit, r: Parsed) -> bool:
+    return r.port in ("", hit.port_name.lower()) and r.protocol in ("", hit.protocol.lower())
