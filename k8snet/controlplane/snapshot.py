@@ -431,6 +431,13 @@ class Snapshot:
         return {ip: s for s in self.services.values() for ip in s.cluster_ips}
 
     @cached_property
+    def external_ips(self) -> frozenset[str]:
+        """Addresses of Services to which only the network outside can lead: load balancers' and external IPs."""
+        services = self.services.values()
+        balanced = (e.ip for s in services for e in s.load_balancer_ips if e.ip)
+        return frozenset((*balanced, *(ip for s in services for ip in s.external_ips)))
+
+    @cached_property
     def service_cidrs(self) -> tuple[str, ...]:
         """The ranges of cluster IPs: those of ServiceCIDR objects, else the settings'."""
         declared = [c for o in self.objects("ServiceCIDR") for c in (o.get("spec") or {}).get("cidrs") or ()]

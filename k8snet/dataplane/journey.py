@@ -74,7 +74,7 @@ def forward(moment: Moment, pod: str, port: int) -> Trace:
     """
     walk = Walk(moment, Client("pod", pod))
     why = "kubectl's connection goes to the API server, and from there the node's kubelet enters the Pod's network."
-    walk.wire(Place("node", walk.node, "kubelet", walk.node), "forward", why, None)
+    walk.log.hop(Place("node", walk.node, "kubelet", walk.node), "forward", why, None)
     packet = Packet("127.0.0.1", 0, "127.0.0.1", port)
     packet = packet.with_source(packet.src, _free_port(moment, packet))
     return _told(walk, packet, None, f"port-forward to Pod {pod}, port {port}")
@@ -92,7 +92,7 @@ def _free_port(moment: Moment, packet: Packet) -> int:
 
 def _told(walk: Walk, packet: Packet, stop_at: int | str | None, request: str = "") -> Trace:
     outcome = walk.run(packet)
-    hops = tuple(walk.hops)
+    hops = tuple(walk.log.hops)
     if stop_at is not None:
         last = next((n for n, h in enumerate(hops, 1) if stop_at in (n, h.mechanism, h.decision)), len(hops))
         if last < len(hops):

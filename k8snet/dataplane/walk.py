@@ -11,17 +11,17 @@ from __future__ import annotations
 import zlib
 from dataclasses import replace
 
+from k8snet.controlplane.settings import OutsideHost
 from k8snet.controlplane.snapshot import Node, Pod
 from k8snet.dataplane import edge, kernel, sockets, wiring
 from k8snet.dataplane.client import Client
-from k8snet.dataplane.kernel import Crossing
+from k8snet.dataplane.kernel import Crossing, Log
 from k8snet.dataplane.moment import Moment
 from k8snet.dataplane.packet import Packet
-from k8snet.dataplane.trace import Hop, Outcome, Place
+from k8snet.dataplane.trace import Outcome, Place
 from k8snet.dataplane.wiring import VXLAN_OVERHEAD, VXLAN_PORT, VXLAN_VNI, Route
 from k8snet.manifests.addresses import family, host_port, in_cidr
 from k8snet.manifests.errors import ApiError
-from k8snet.manifests.kinds import Ref
 
 # Seconds until a client knows: Linux sends a SYN again six times before it gives up (tcp_syn_retries: 127 s to 131 s by
 # kernel version); it asks three times, a second apart, who has an address on the wire.
@@ -30,41 +30,28 @@ MAX_HOPS = 200
 
 
 class Walk:
-    """One request: who sends it, the hops so far and, once somebody has answered, what the client will learn."""
+    """One request: who sends it, its log and, once somebody has answered, what the client will learn.
+
+    ``relayed`` is what a load balancer with connections of its own was asked and what it asked in turn.
+    """
 
     def __init__(self, moment: Moment, client: Client, reopened: bool = False) -> None:
-        self.moment, self.client, self.reopened = moment, client, reopened
-        self.snapshot, self.wiring = moment.snapshot, wiring.of(moment.snapshot)
-        self.hops: list[Hop] = []
+        self.client, self.snapshot, self.wiring = client, moment.snapshot, wiring.of(moment.snapshot)
+        self.log = Log(moment, self.wiring, reopened)
         self.answer: Outcome | None = None
         self.expected: Packet | None = None
         self.relayed: tuple[Packet, Packet] | None = None
-        self.note = ""
-        self.pod: Pod | None = None
-        self.node = client.name if client.kind == "node" else ""
-        if client.kind == "pod":
-            self.pod = self.snapshot.pods.get(client.name)
-            if self.pod is None:
-                raise ApiError(404, "NotFound", f'pods "{client.name.rpartition("/")[2]}" not found')
-            self.node = self.pod.node
-        elif client.kind == "node" and self.node not in self.wiring.nodes:
+        self.pod = self.snapshot.pods.get(client.name) if client.kind == "pod" else None
+        self.node = self.pod.node if self.pod else client.name if client.kind == "node" else ""
+        if client.kind == "pod" and self.pod is None:
+            raise ApiError(404, "NotFound", f'pods "{client.name.rpartition("/")[2]}" not found')
+        if client.kind == "node" and self.node not in self.wiring.nodes:
             raise ApiError(404, "NotFound", f'nodes "{client.name}" not found')
-
-    @property
-    def returning(self) -> bool:
-        """Whether the answer is under way."""
-        return self.answer is not None
 
     @property
     def isolated(self) -> bool:
         """Whether the client is a Pod with a network namespace of its own."""
         return self.pod is not None and not self.pod.host_network
-
-    def wire(self, place: Place, decision: str, why: str, before: Packet | None, after: Packet | None = None,
-             route: Route | None = None, rule: Ref | None = None, mechanism: str = "wiring") -> None:  # fmt: skip
-        """Note what happens at a place."""
-        detail = (f"route: {route}",) if route else ()
-        self.hops.append(Hop(place, mechanism, decision, why, before, after or before, rule, detail, self.returning))
 
     # the client
 
@@ -88,22 +75,24 @@ class Walk:
             outcome = self.leave_outside(packet)
         elif self.pod is not None and (not self.pod.ips or self.pod.finished):
             why = f"Pod {self.pod.key} has no network: it is not running, or nothing gave it an address."
-            self.wire(_in(self.pod), "no route", why, None)
+            self.log.hop(_in(self.pod), "no route", why, None)
             outcome = Outcome("no route", "the Pod has no address")
         elif self.pod is not None and self.isolated:
             outcome = self.leave_pod(self.pod, packet)
         else:
             outcome = self.enter_node(self.node, packet, own=True)
-        return Outcome("undefined", self.note) if self.note and outcome else outcome
+        return Outcome("undefined", self.log.note) if self.log.note and outcome else outcome
 
     def leave_outside(self, packet: Packet) -> Outcome:
         """A machine outside sends a packet: by its own router to the cluster's edge."""
         place = Place("outside", self.client.name, "eth0")
         if packet.dst in ("::1", packet.src) or in_cidr(packet.dst, "127.0.0.0/8"):
             why = f"{packet.dst} is the {self.client.name} itself, not the cluster, and nothing listens there."
-            self.wire(replace(place, device="lo"), "refuse", why, packet, mechanism="listener")
+            self.log.hop(replace(place, device="lo"), "listener: refuse", why, packet)
             return Outcome("refused", f"nothing listens on port {packet.dport} of the {self.client.name} itself")
-        self.wire(place, "send", f"The packet leaves the {self.client.name} by its own router, like any other.", packet)
+        self.log.hop(
+            place, "send", f"The packet leaves the {self.client.name} by its own router, like any other.", packet
+        )
         ended = self.edge(packet)
         return self.router(packet) if ended is None else ended
 
@@ -111,16 +100,16 @@ class Walk:
 
     def leave_pod(self, pod: Pod, packet: Packet) -> Outcome:
         """A packet leaves a Pod, unless it is for the Pod itself."""
-        netns, place, ended = self.wiring.pod(pod), _in(pod), None
-        if self.wiring.model.at_connect and not self.returning:
-            packet, ended = self.at_connect(packet, replace(place, device="connect()"), pod.node, pod)
-        if ended is not None:
-            return ended
+        netns, place = self.wiring.pod(pod), _in(pod)
+        translated = self.at_connect(packet, _in(pod, "connect()"), pod.node, pod)
+        if isinstance(translated, Outcome):
+            return translated
+        packet = translated
         if netns.owns(packet.dst):
             return self.enter_pod(pod, packet, "lo")
         route = netns.route(packet.dst) if packet.src else None
         if route is None:
-            self.wire(place, "no route", f"The Pod has no {family(packet.dst)} address and no way there.", packet)
+            self.log.hop(place, "no route", f"The Pod has no {family(packet.dst)} address and no way there.", packet)
             return Outcome("no route", "Network is unreachable")
         sized = self.fit(place, packet, netns.interfaces["eth0"].mtu)
         if isinstance(sized, Outcome):
@@ -132,68 +121,69 @@ class Walk:
         bridge = self.wiring.model.bridge
         plug = f", plugged into {bridge}" if bridge else ""
         why += f" The other end of eth0 (a veth pair) is {self.wiring.veth(pod)} on the node{plug}."
-        self.wire(place, "send", why, sized, route=route)
+        self.log.hop(place, "send", why, sized, route=route)
         here = self.wiring.holder(pod.node, packet.dst) or packet.dst in self.wiring.node(pod.node).addresses
         if not route.via and not here:
             return self.nobody_there(place, sized)
         return self.enter_node(pod.node, sized, sender=pod)
 
-    def at_connect(self, packet: Packet, place: Place, node: str, pod: Pod | None) -> tuple[Packet, Outcome | None]:
+    def at_connect(self, packet: Packet, place: Place, node: str, pod: Pod | None) -> Packet | Outcome:
         """eBPF instead of kube-proxy: a Service's address is replaced when a program calls connect()."""
-        c = Crossing(self.moment, self.wiring, self.wiring.nodes[node], packet, sender=pod, own=pod is None)
+        if not self.wiring.model.at_connect or self.log.returning:
+            return packet
+        log = Log(self.log.moment, self.wiring)
+        c = Crossing(log, self.wiring.nodes[node], packet, pod, own=pod is None)
         verdict = kernel.translate(c)
-        self.hops += [replace(h, place=place, detail=()) for h in c.hops if h.decision != "pass"]
+        self.log.hops += [replace(h, place=place, detail=()) for h in log.hops if h.mechanism == "proxy"]
         if verdict in ("REJECT", "DROP"):
-            ended = Outcome("refused", c.message) if verdict == "REJECT" else self.silence(c.message)
-            return packet, ended
+            return Outcome("refused", c.message) if verdict == "REJECT" else self.silence(c.message)
         if c.packet != packet:
             self_call = pod is not None and c.packet.dst in pod.ips
             packet = replace(c.packet, src=c.packet.dst if self_call else packet.src)
             self.expected = packet.reply()
-        return packet, None
+        return packet
 
     def enter_pod(self, pod: Pod, packet: Packet, device: str = "eth0") -> Outcome:
         """A packet has arrived in a Pod's namespace: the answer at the client, the question at a listener or none."""
-        if self.returning:
+        if self.log.returning:
             return self.receive(_in(pod, device), packet, self.pod is not None and pod.key == self.pod.key)
         found = sockets.pod_answer(pod, packet)
-        self.wire(_in(pod, device), found.word, found.why, packet, rule=found.rule, mechanism="listener")
+        self.log.hop(_in(pod, device), f"listener: {found.word}", found.why, packet, rule=found.rule)
         return self.reply(found.outcome, packet, pod=pod)
 
     # nodes
 
     def enter_node(self, name: str, packet: Packet, sender: Pod | None = None, own: bool = False) -> Outcome:
         """A packet in a node's kernel: from a Pod's wire, from the network, or from a program of the node itself."""
-        if len(self.hops) > MAX_HOPS:
+        if len(self.log.hops) > MAX_HOPS:
             return self.silence("the packet goes round in circles until its time to live is over")
-        node, ended = self.wiring.nodes[name], None
-        if own and self.wiring.model.at_connect and not self.returning:
-            packet, ended = self.at_connect(packet, Place("node", name, "connect()", name), name, None)
-        if ended is not None:
-            return ended
-        c = kernel.cross(Crossing(self.moment, self.wiring, node, packet, sender, own, self.returning, self.reopened))
-        self.hops += c.hops
-        self.note = self.note or c.note
+        node = self.wiring.nodes[name]
+        if own:
+            translated = self.at_connect(packet, Place("node", name, "connect()", name), name, None)
+            if isinstance(translated, Outcome):
+                return translated
+            packet = translated
+        c = kernel.cross(Crossing(self.log, node, packet, sender, own))
         if c.fate == "forward":
-            return self.leave_node(node, c, sender)
+            return self.leave_node(node, c)
         if c.fate == "local":
             return self.local(node, c.packet)
         if c.fate == "timed out":
             return self.silence(c.message)
-        if c.fate == "undefined" or (own and not self.returning):
+        if c.fate == "undefined" or (own and not self.log.returning):
             return Outcome(c.fate, c.message)
         return self.reply(Outcome(c.fate, c.message), c.packet, node=node, error=True)
 
     def local(self, node: Node, packet: Packet) -> Outcome:
         """The packet is for the node itself: one of its programs, or a Pod that uses its network."""
         place = Place("node", node.name, "lo" if in_cidr(packet.dst, "127.0.0.0/8") else "eth0", node.name)
-        if self.returning:
+        if self.log.returning:
             return self.receive(place, packet, self.node == node.name and not self.isolated)
         found = sockets.node_answer(self.snapshot, node, packet)
-        self.wire(place, found.word, found.why, packet, rule=found.rule, mechanism="listener")
+        self.log.hop(place, f"listener: {found.word}", found.why, packet, rule=found.rule)
         return self.reply(found.outcome, packet, node=node)
 
-    def leave_node(self, node: Node, c: Crossing, sender: Pod | None) -> Outcome:
+    def leave_node(self, node: Node, c: Crossing) -> Outcome:
         """Onwards by the route that was found: to a Pod of this node, into the tunnel, or onto the node's own wire."""
         assert c.route is not None
         route, device = c.route, c.netns.interfaces[c.route.device]
@@ -202,27 +192,27 @@ class Walk:
         if isinstance(packet, Outcome):
             return packet
         if device.kind in ("bridge", "veth"):
-            return self.to_local_pod(node, packet, place, route, sender, c.own)
+            return self.to_local_pod(node, packet, place, route, c)
         if device.kind == "vxlan":
             return self.wrap(node, packet, place, route)
         target = f"the next hop {route.via}" if route.via else f"{packet.dst} itself, which is on the same network"
-        self.wire(place, "forward", f"The longest matching route is by {device.name} to {target}.", packet, route=route)
+        why = f"The longest matching route is by {device.name} to {target}."
+        self.log.hop(place, "forward", why, packet, route=route)
         return self.fabric(packet, route.via)
 
-    def to_local_pod(
-        self, node: Node, packet: Packet, place: Place, route: Route, sender: Pod | None, own: bool
-    ) -> Outcome:
+    def to_local_pod(self, node: Node, packet: Packet, place: Place, route: Route, c: Crossing) -> Outcome:
         """By the bridge, or straight by the Pod's own wire."""
         pod = self.wiring.holder(node.name, packet.dst)
         if pod is None:
-            return self.nobody_there(place, packet, node, own)
+            return self.nobody_there(place, packet, node, c.own)
         veth, bridge = self.wiring.veth(pod), self.wiring.model.bridge
-        if bridge and sender is not None and sender.key == pod.key and not self.snapshot.settings.hairpin:
+        if bridge and pod is c.sender and not self.snapshot.settings.hairpin:
             why = f"The packet came into {bridge} by {veth} and would have to leave by it: only in hairpin mode, which is off."
-            self.wire(place, "drop", why, packet)
+            self.log.hop(place, "drop", why, packet)
             return self.silence(f"{bridge} does not send a packet back where it came from (hairpin mode is off)")
         why = f"{packet.dst} is a Pod of this node: out by {veth}, the node's end of its wire."
-        self.wire(replace(place, device=f"{bridge} → {veth}" if bridge else veth), "forward", why, packet, route=route)
+        place = replace(place, device=f"{bridge} → {veth}" if bridge else veth)
+        self.log.hop(place, "forward", why, packet, route=route)
         return self.enter_pod(pod, packet)
 
     def wrap(self, node: Node, packet: Packet, place: Place, route: Route) -> Outcome:
@@ -232,7 +222,7 @@ class Walk:
         outer = Packet(node.ip, sport, far.ip, VXLAN_PORT, "UDP", packet.size + VXLAN_OVERHEAD)
         wrapped = packet.wrap(outer, VXLAN_VNI)
         why = f"{packet.dst} is in the range of {far.name}: the whole packet is put into a UDP packet to that node (VXLAN)."
-        self.wire(place, "wrap", why, packet, wrapped, route)
+        self.log.hop(place, "wrap", why, packet, wrapped, route=route)
         return self.fabric(wrapped, "")
 
     def unwrap(self, node: Node, packet: Packet) -> Outcome:
@@ -240,11 +230,11 @@ class Walk:
         tunnel = self.wiring.model.tunnel
         if not self.snapshot.settings.overlay_port_open:
             why = f"A firewall between the nodes stops UDP port {VXLAN_PORT}, so nothing of the overlay arrives."
-            self.wire(Place("fabric", "network"), "drop", why, packet)
+            self.log.hop(Place("fabric", "network"), "drop", why, packet)
             return self.silence(f"UDP port {VXLAN_PORT} is closed between the nodes")
         why = f"UDP port {VXLAN_PORT} of this node is {tunnel}'s: it takes the Pod's packet out, unchanged."
         place = Place("node", node.name, f"eth0 → {tunnel}", node.name)
-        self.wire(place, "unwrap", why, packet, packet.unwrap())
+        self.log.hop(place, "unwrap", why, packet, packet.unwrap())
         return self.enter_node(node.name, packet.unwrap())
 
     # between the nodes, and outside
@@ -254,20 +244,20 @@ class Walk:
         visible, place, mtu = packet.outer or packet, Place("fabric", "network"), self.snapshot.settings.mtu
         if visible.size > mtu:
             why = f"With its wrapping the packet has {visible.size} bytes; the link takes {mtu}. Lost, and nobody tells the Pod."
-            self.wire(place, "drop", why, packet)
+            self.log.hop(place, "drop", why, packet)
             return self.silence(f"packets of {packet.size} bytes do not fit between the nodes; small ones do")
         node = self.snapshot.node_by_ip.get(via or visible.dst)
         if node is None:
             return self.router(packet)
         if packet.outer is not None:
             return self.unwrap(node, packet)
-        self.wire(place, "carry", f"{via or packet.dst} is {node.name}: the network carries it there.", packet)
+        self.log.hop(place, "carry", f"{via or packet.dst} is {node.name}: the network carries it there.", packet)
         return self.enter_node(node.name, packet)
 
     def edge(self, packet: Packet) -> Outcome | None:
         """What stands before the nodes: a firewall, load balancers. None: it has nothing to do with this packet."""
-        arrival = edge.arrive(self.snapshot, self.moment.rng, packet)
-        self.hops += arrival.hops
+        arrival = edge.arrive(self.snapshot, self.log.moment.rng, packet)
+        self.log.hops += arrival.hops
         if arrival.packet != packet:
             self.relayed = (packet, arrival.packet)
         return self.enter_node(arrival.node, arrival.packet) if arrival.node else arrival.outcome
@@ -277,57 +267,58 @@ class Walk:
         place = Place("edge", "load balancer")
         why = "The load balancer passes the answer on over the connection that the client opened to it."
         self.relayed = None
-        self.wire(place, "pass on", why, packet, asked.reply(), mechanism="edge")
+        self.log.hop(place, "edge: pass on", why, packet, asked.reply())
         return self.router(asked.reply())
 
     def router(self, packet: Packet) -> Outcome:
         """The network's router: to a node, to the node of a Pod if it was told the range, or out into the world."""
         place = Place("fabric", "router")
-        if self.returning and self.relayed and packet.dst == self.relayed[1].src:
+        if self.log.returning and self.relayed and packet.dst == self.relayed[1].src:
             return self.relay_back(packet, self.relayed[0])
-        if self.returning and packet.dst == self.client.ip:
+        if self.log.returning and packet.dst == self.client.ip:
             return self.receive(Place("outside", self.client.name, "eth0"), packet, True)
-        if not self.returning and edge.load_balanced(self.snapshot, packet.dst):
+        if not self.log.returning and self.client.kind != "outside" and packet.dst in self.snapshot.external_ips:
             ended = self.edge(packet)
-            return self.silence(f"nothing answers at {packet.dst}") if ended is None else ended
+            if ended is not None:
+                return ended
         host = self.wiring.outside_host(packet.dst)
         if host is not None:
-            return self.outside(host.name or host.ip, host.ports, packet)
+            return self.outside(host, packet)
         route = self.wiring.router.route(packet.dst)
         node = self.snapshot.node_by_ip.get((route.via if route else "") or packet.dst)
         if node is not None:
             behind = "is behind" if route and route.via else "is an address of"
-            self.wire(
-                place, "forward", f"The router knows that {packet.dst} {behind} {node.name}.", packet, route=route
-            )
+            why = f"The router knows that {packet.dst} {behind} {node.name}."
+            self.log.hop(place, "forward", why, packet, route=route)
             return self.enter_node(node.name, packet)
         if route is not None and route.device == "lan":
             return self.nobody_there(replace(place, device="lan"), packet)
         why = (
-            f"Nobody told the router a way to {packet.dst}, so it sends it to the internet, where nobody has it: lost."
+            f"Nobody told the router a way to {packet.dst}: it goes to the internet, where nobody has it, and is lost."
         )
-        self.wire(place, "lost", why, packet, route=route)
+        self.log.hop(place, "lost", why, packet, route=route)
         return self.silence(f"no machine has {packet.dst}")
 
-    def outside(self, name: str, ports: tuple[int, ...], packet: Packet) -> Outcome:
+    def outside(self, host: OutsideHost, packet: Packet) -> Outcome:
         """A machine that is none of the cluster's."""
-        word, why = "accept", f"{name} answers. It sees {packet.src} as the sender."
-        outcome = Outcome("delivered", f"{name} answered", server=name)
-        if packet.protocol != "ICMP" and packet.dport not in ports:
-            word, why = "refuse", f"Nothing listens on port {packet.dport} of {name}, and it says so."
-            outcome = Outcome("refused", f"nothing listens on port {packet.dport} of {name}", server=name)
-        self.wire(Place("outside", name, "eth0"), word, why, packet, mechanism="listener")
-        return self.reply(outcome, packet)
+        name = host.name or host.ip
+        step, why, kind, message = "accept", f"It sees {packet.src} as the sender.", "delivered", f"{name} answered"
+        if packet.protocol != "ICMP" and packet.dport not in host.ports:
+            step, why, kind = "refuse", "Its kernel says so.", "refused"
+            message = f"nothing listens on port {packet.dport} of {name}"
+        self.log.hop(Place("outside", name, "eth0"), f"listener: {step}", f"{_capital(message)}. {why}", packet)
+        return self.reply(Outcome(kind, message, server=name), packet)
 
     # the answer
 
     def reply(self, outcome: Outcome, packet: Packet, pod: Pod | None = None, node: Node | None = None,
               error: bool = False) -> Outcome:  # fmt: skip
         """Somebody answers the packet, or (*error*) a kernel on the way says that it got no further: off it goes."""
-        if self.returning:
+        if self.log.returning:
             return self.silence(outcome.message)
         backend = packet.dst if packet.protocol == "ICMP" else host_port(packet.dst, packet.dport)
         self.answer = outcome if error else replace(outcome, server_saw=packet.src, backend=backend)
+        self.log.returning = True
         if pod is not None:
             return self.leave_pod(pod, packet.reply())
         return self.enter_node(node.name, packet.reply(), own=True) if node else self.router(packet.reply())
@@ -337,25 +328,25 @@ class Walk:
         assert self.answer is not None and self.expected is not None
         if not here or packet.flow != self.expected.flow:
             why = f"Nobody here waits for an answer from {host_port(packet.src, packet.sport)}: it is thrown away."
-            self.wire(place, "drop", why, packet)
+            self.log.hop(place, "drop", why, packet)
             return self.silence("it came to somebody who did not ask")
-        self.wire(place, "receive", "The answer belongs to the connection that the client opened.", packet)
+        self.log.hop(place, "receive", "The answer belongs to the connection that the client opened.", packet)
         return self.answer
 
     # ends
 
     def silence(self, message: str) -> Outcome:
         """The packet, or the answer to it, is gone, and nobody tells the client."""
-        back = "the answer is lost on its way back: " if self.returning else ""
+        back = "the answer is lost on its way back: " if self.log.returning else ""
         return Outcome("timed out", back + message, SYN_SECONDS)
 
     def nobody_there(self, place: Place, packet: Packet, node: Node | None = None, own: bool = True) -> Outcome:
         """Three times the question who has the address (ARP), and no reply. *node* tells the sender, if it is another."""
-        self.wire(
+        self.log.hop(
             place, "no route", f"{packet.dst} should be on {place.device}, but nobody there answers to it.", packet
         )
         outcome = Outcome("no route", f"no route to host: nobody has {packet.dst}", NEIGHBOUR_SECONDS)
-        if self.returning:
+        if self.log.returning:
             return self.silence(outcome.message)
         return outcome if own else self.reply(outcome, packet, node=node, error=True)
 
@@ -366,8 +357,12 @@ class Walk:
         if packet.protocol != "ICMP":
             return replace(packet, size=mtu)
         why = f"{place.device} takes packets of up to {mtu} bytes; this one has {packet.size} and must not be cut."
-        self.wire(place, "too big", why, packet)
+        self.log.hop(place, "too big", why, packet)
         return Outcome("no route", f"message too long, mtu={mtu}")
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _in(pod: Pod, device: str = "eth0") -> Place:

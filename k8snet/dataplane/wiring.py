@@ -154,15 +154,8 @@ class Netns:
 
         The same choice is made for a new connection without a bound address and by MASQUERADE (inet_select_addr).
         """
-        wanted = family(ip)
-        here = self.interfaces.get(device)
-        others = [i for i in self.interfaces.values() if i.kind != "loopback"]
-        for interface in [*([here] if here else []), *others]:
-            for address in interface.addresses:
-                own = address.partition("/")[0]
-                if family(own) == wanted:
-                    return own
-        return ""
+        own = sorted(((a, d) for a, d in self.addresses.items() if d != "lo"), key=lambda pair: pair[1] != device)
+        return next((a for a, _ in own if family(a) == family(ip)), "")
 
 
 class Wiring:
