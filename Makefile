@@ -38,8 +38,7 @@ lint: $(TEST)/.stamp ## ruff, mypy and the contract between the rooms
 	$(TEST)/bin/lint-imports
 
 notebooks: $(TEST)/.stamp ## run the notebooks again and keep their outputs
-	JUPYTER_PREFER_ENV_PATH=1 K8SNET_PROGRESS=none $(TEST)/bin/python -m jupyter nbconvert --to notebook --execute --inplace --allow-errors \
-	  --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False notebooks/*.ipynb
+	$(TEST)/bin/python -m tests.refresh_notebooks
 
 exercises: $(TEST)/.stamp ## generate exercises/ from solutions/ (nbgrader's own generate_assignment)
 	$(TEST)/bin/python -m tests.generate_exercises

@@ -7,6 +7,7 @@ stick best, so items that were sure and wrong come back first.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -96,7 +97,10 @@ class Saying:
     text: str
 
     def __repr__(self) -> str:
-        return self.text
+        lines = (textwrap.wrap(line, 92, subsequent_indent="  ") or [""] for line in self.text.splitlines())
+        return "\n".join(line for wrapped in lines for line in wrapped)
+
+    __str__ = __repr__
 
 
 def reveal(question_id: str) -> Saying:

@@ -63,3 +63,34 @@ def keep_task(task_id: str, score: float) -> None:
     progress = load()
     progress.tasks[task_id] = max(score, progress.tasks.get(task_id, 0.0))
     _keep(progress)
+
+
+def report() -> Report:
+    """What is predicted and solved so far, and what to repeat next; the same for everyone while nothing is kept."""
+    from k8snet.course.predictions import questions
+    from k8snet.course.task import tasks
+
+    kept = load()
+    shaky = [q for q, facts in kept.predictions.items() if not facts.get("right")]
+    shaky.sort(key=lambda q: kept.predictions[q].get("confidence") != "sure")
+    lines = [
+        _bar("predictions", len(kept.predictions), len(questions())),
+        _bar("tasks solved", sum(score >= 1 for score in kept.tasks.values()), len(tasks())),
+    ]
+    repeat = [f"{q}: {questions()[q].question}" for q in shaky if q in questions()][:3]
+    return Report("\n".join([*lines, *(["repeat next:", *(f"  {line}" for line in repeat)] if repeat else [])]))
+
+
+def _bar(what: str, done: int, total: int) -> str:
+    filled = round(20 * done / total) if total else 0
+    return f"{what:<13} [{'#' * filled}{'.' * (20 - filled)}] {done} of {total}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """Progress as text."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return self.text
