@@ -104,7 +104,7 @@ def test_different_reasons_are_counted_apart():
     lab = Lab(nodes=3)
     lab.patch("Node", "node-1", {"spec": {"taints": [{"key": "a", "effect": "NoExecute"}]}})
     lab.patch("Node", "node-2", {"metadata": {"labels": {"disk": "ssd"}}})
-    wanted = dict(more="nodeSelector: {disk: ssd}", container="ports: [{containerPort: 80, hostPort: 80}]")
+    wanted = {"more": "nodeSelector: {disk: ssd}", "container": "ports: [{containerPort: 80, hostPort: 80}]"}
     lab.apply(pod("first", **wanted))
     lab.apply(pod("second", **wanted))
     assert pending(lab, "second").startswith(
