@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 
 from k8snet.dataplane.moment import Moment
 from k8snet.dataplane.packet import Packet
-from k8snet.dataplane.proxy import Decision, addressed
+from k8snet.dataplane.proxy import Decision, Proxy
 from k8snet.dataplane.topology import Backend
+from k8snet.manifests.addresses import family
 
 # Seconds after its last packet at which a connection is forgotten.
 TIMEOUTS = {"TCP": 86400.0, "UDP": 120.0, "SCTP": 432000.0, "ICMP": 30.0}
@@ -74,7 +75,7 @@ def stale(moment: Moment, node: str, flow: Flow) -> bool:
     """
     if flow.first.protocol != "UDP" or not moment.snapshot.settings.proxy.clean_udp:
         return False
-    port = addressed(moment.snapshot, node, flow.first)
+    port, _ = Proxy(moment.snapshot, node, family(flow.first.dst)).destination(flow.first)
     serving = {b.ip for b in port.endpoints if b.serving} if port else set()
     return bool(serving) and flow.after.dst not in serving
 

@@ -141,21 +141,17 @@ def translate(c: Crossing) -> str:
         if found.masqueraded(backend):
             c.masquerade = "kube-proxy marked it (KUBE-MARK-MASQ), so that the answer comes back through this node"
         why = f"The packet is for {found.why}."
-        c.hop(hook, "proxy: DNAT", why, before, found.rule, _chains(found.path(backend)))
+        c.hop(hook, "proxy: DNAT", why, before, found.rule, found.path(backend))
     elif found.verdict in ("REJECT", "DROP"):
         c.message = found.why
         hook = "OUTPUT" if c.own else "INPUT" if c.netns.owns(before.dst) else "FORWARD"
-        c.hop(hook, f"proxy: {found.verdict}", why, before, found.rule, _chains(found.chains))
+        c.hop(hook, f"proxy: {found.verdict}", why, before, found.rule, found.chains)
     elif c.netns.owns(before.dst):
         if not _host_port(c, hook):
             c.hop(hook, "proxy: pass", why, before, found.rule)
     elif in_any(before.dst, moment.snapshot.service_cidrs):
         c.hop(hook, "proxy: pass", why, before, found.rule)
     return found.verdict
-
-
-def _chains(path: proxy.Rules) -> tuple[str, ...]:
-    return tuple(f'{chain} "{comment}"' if comment else chain for chain, comment in path)
 
 
 def _host_port(c: Crossing, hook: str) -> bool:

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any
 
 from k8snet.controlplane.snapshot import Snapshot
 from k8snet.dataplane.packet import Packet
-from k8snet.dataplane.topology import Backend, ProxiedPort, Usable, held, is_loopback
+from k8snet.dataplane.topology import Backend, ProxiedPort, held, is_loopback
 from k8snet.manifests.addresses import family, in_any, in_cidr, parse_cidr
 from k8snet.manifests.kinds import Ref
 
@@ -35,8 +36,6 @@ FIELDS = {
 }
 NODE_PORTS = "kubernetes service nodeports; NOTE: this must be the last rule in this chain"
 
-Rules = tuple[tuple[str, str], ...]
-
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -45,7 +44,7 @@ class Decision:
     ``verdict`` is DNAT, REJECT, DROP or PASS. ``backends`` are those that it may go to, each equally likely, ``list`` is
     the endpoint list that they are from (Cluster or Local). ``marked``: masqueraded whichever is chosen. ``port`` is the
     Service port and ``kind`` what sort of its addresses was hit, ``rule`` which object and field decided. ``chains`` are
-    the iptables rules gone through, each as ``(table and chain, comment)``; none in nftables mode.
+    the iptables rules gone through, each as table, chain and comment; none in nftables mode.
     """
 
     verdict: str
@@ -53,11 +52,11 @@ class Decision:
     rule: Ref | None = None
     port: ProxiedPort | None = None
     kind: str = ""
+    source: str = ""
     list: str = ""
     backends: tuple[Backend, ...] = ()
     marked: bool = False
-    source: str = ""
-    chains: Rules = ()
+    chains: tuple[str, ...] = ()
 
     def masqueraded(self, backend: Backend) -> bool:
         """Whether the source is rewritten if the packet goes to *backend*: marked, or sent back to its own sender."""
@@ -68,16 +67,13 @@ class Decision:
         """Whether the source is rewritten for any of the backends."""
         return any(map(self.masqueraded, self.backends))
 
-    def path(self, backend: Backend) -> Rules:
+    def path(self, backend: Backend) -> tuple[str, ...]:
         """The rules gone through if *backend* is chosen: ``chains``, then the choice and the rewriting."""
         if not self.chains or self.port is None:
-            return self.chains
-        chooser = self.port.chain("SVL" if self.list == "Local" else "SVC")
-        return (
-            *self.chains,
-            (f"nat {chooser}", f"{self.port.name} -> {backend}"),
-            (f"nat {self.port.chain('SEP', backend)}", self.port.name),
-        )
+            return ()
+        name, chooser = self.port.name, self.port.chain("SVL" if self.list == "Local" else "SVC")
+        chosen = f'nat {chooser} "{name} -> {backend}"', f'nat {self.port.chain("SEP", backend)} "{name}"'
+        return self.chains + chosen
 
 
 @dataclass(frozen=True)
@@ -149,6 +145,23 @@ class Proxy:
         """Whether this node is in the source ranges of a Service port."""
         return in_any(self.ip, port.source_ranges)
 
+    def admits(self, port: ProxiedPort, src: str) -> bool:
+        """Whether source ranges let a sender in. The balancer's own address counts as the node's, if that is in one."""
+        return in_any(src, port.source_ranges) or (self.admits_itself(port) and src in port.load_balancer_ips)
+
+    def destination(self, packet: Packet) -> tuple[ProxiedPort | None, str]:
+        """The Service port that a packet is for, and by which kind of address: exact ones first, then node ports.
+
+        iptables mode: the filter rules of a node port hold at every address of the node, the nat rules only where
+        NodePorts are served.
+        """
+        known = held(self.snapshot, self.family)
+        exact = known.by_address.get((packet.dst, packet.dport, packet.protocol))
+        if exact is not None:
+            return exact
+        seen = self.takes_node_ports(packet.dst) if self.nftables else self.is_own(packet.dst)
+        return known.by_node_port.get((packet.dport, packet.protocol)) if seen else None, "node port"
+
 
 def decide(
     snapshot: Snapshot,
@@ -164,56 +177,53 @@ def decide(
     *arrived_from* ``node`` adds that the packet starts in a process of this node and so meets the OUTPUT hook alone.
     *affinity* is what this node remembers (see `Affinity`) and *now* the time on the same clock, in seconds.
     """
-    proxy = Proxy(snapshot, node_name, family(packet.dst))
-    decision = _decide(proxy, packet, arrived_from == "node", affinity, now)
-    return replace(decision, chains=()) if proxy.nftables else decision
-
-
-def addressed(snapshot: Snapshot, node_name: str, packet: Packet) -> ProxiedPort | None:
-    """The Service port, if any, that a packet's destination is of, as seen on a node."""
-    return _destination(Proxy(snapshot, node_name, family(packet.dst)), packet)[0]
-
-
-def _decide(proxy: Proxy, packet: Packet, in_output: bool, affinity: Affinity, now: float) -> Decision:
-    port, kind = _destination(proxy, packet)
+    proxy, src = Proxy(snapshot, node_name, family(packet.dst)), packet.src
+    port, kind = proxy.destination(packet)
     if port is None:
         return _unclaimed(proxy, packet)
-    usable = held(proxy.snapshot, proxy.family).usable(port, proxy.node)
-    rule = port.service.ref.at(FIELDS[kind].format(port.port.index))
-    found = Decision("PASS", "", rule, port, kind, source=packet.src, chains=_entry(port, kind))
+    usable, nftables = held(snapshot, proxy.family).usable(port, node_name), proxy.nftables
+    name, place = port.name, FIELDS[kind].format(port.port.index)
 
-    firewalled = kind == "loadbalancer IP" and port.source_ranges and (usable.any or proxy.nftables)
-    if firewalled and not _admitted(proxy, port, packet.src):
-        return _outside_ranges(found, port)
+    def decision(verdict: str, why: str, *chains: str, field: str = place, **more: Any) -> Decision:
+        gone = () if nftables else chains
+        return Decision(verdict, why, port.service.ref.at(field), port, kind, src, chains=gone, **more)
+
+    filtered = f'filter {"KUBE-SERVICES" if kind == "cluster IP" else "KUBE-EXTERNAL-SERVICES"} "{name} has'
+    entry = _entry(port, kind)
+    if kind == "loadbalancer IP" and port.source_ranges and (usable.any or nftables) and not proxy.admits(port, src):
+        chain = port.chain("FW")
+        dropped = f'nat {chain} "other traffic to {name} will be dropped by KUBE-PROXY-FIREWALL"'
+        firewall = f'filter KUBE-PROXY-FIREWALL "{name} traffic not accepted by {chain}"'
+        why = f"{src} is in none of the source ranges {', '.join(port.source_ranges)}: dropped in silence"
+        return decision("DROP", why, entry[0], dropped, firewall, field="spec.loadBalancerSourceRanges")
     if not usable.any:
-        if in_output and not proxy.nftables and kind != "cluster IP" and not proxy.is_own(packet.dst):
-            return replace(
-                found, why=f"{_lack(port)}, but no rule of OUTPUT says so: the packet leaves as it is", chains=()
-            )
-        return _filtered(found, port, "REJECT", "no endpoints", f"{_lack(port)}: refused", port.ref)
-    served = kind != "node port" or proxy.takes_node_ports(packet.dst)
-    if not served and not (port.external_local and not usable.local):
-        return replace(found, why=f"{proxy.node} serves no NodePorts at {packet.dst}", chains=())
-    chosen = _choose_list(proxy, found, port, usable) if served else found
-    if not chosen.backends:
-        field = "spec.internalTrafficPolicy" if kind == "cluster IP" else "spec.externalTrafficPolicy"
-        why = f"{field.removeprefix('spec.')} is Local and {port.name} has no usable endpoint on {proxy.node}: dropped in silence"
-        return _filtered(found, port, "DROP", "no local endpoints", why, port.service.ref.at(field))
-    return _keep_affinity(chosen, port, affinity, now)
-
-
-def _destination(proxy: Proxy, packet: Packet) -> tuple[ProxiedPort | None, str]:
-    """The Service port that the destination is of, and by which kind of address: exact ones first, then node ports.
-
-    iptables mode: the filter rules of a node port hold at every address of the node, the nat rules only where NodePorts
-    are served.
-    """
-    known = held(proxy.snapshot, proxy.family)
-    exact = known.by_address.get((packet.dst, packet.dport, packet.protocol))
-    if exact is not None:
-        return exact
-    seen = proxy.takes_node_ports(packet.dst) if proxy.nftables else proxy.is_own(packet.dst)
-    return known.by_node_port.get((packet.dport, packet.protocol)) if seen else None, "node port"
+        if arrived_from == "node" and not nftables and kind != "cluster IP" and not proxy.is_own(packet.dst):
+            return decision("PASS", f"{_lack(port)}, but no rule of OUTPUT says so: the packet leaves as it is")
+        return decision("REJECT", f"{_lack(port)}: refused", f'{filtered} no endpoints"', field=port.field)
+    which, marked, reason, steps = _policy(proxy, port, kind, src)
+    backends = usable.local if which == "Local" else usable.cluster
+    if kind == "node port" and not proxy.takes_node_ports(packet.dst):
+        if usable.local or not port.external_local:
+            return decision("PASS", f"{node_name} serves no NodePorts at {packet.dst}")
+        backends = ()
+    if not backends:
+        policy = "internalTrafficPolicy" if kind == "cluster IP" else "externalTrafficPolicy"
+        why = f"{policy} is Local and {name} has no usable endpoint on {node_name}: dropped in silence"
+        return decision("DROP", why, f'{filtered} no local endpoints"', field=f"spec.{policy}")
+    scope = (
+        f"on {node_name}" if which == "Local" else f"for this {usable.hints} by hints" if usable.hints else "anywhere"
+    )
+    why = (
+        f"the {kind} of {name}: one of {len(backends)} usable endpoints {scope}, all equally likely; "
+        f"the source address is {'rewritten to the node' if marked else 'kept'}{reason and f' ({reason})'}"
+    )
+    for backend in backends if port.service.affinity_seconds else ():
+        last = affinity.get((port.chain("SEP", backend), src))
+        if last is not None and now - last <= port.service.affinity_seconds:
+            why += f"; ClientIP affinity: {src} was sent to {backend} {now - last:g} s ago"
+            backends, place = (backend,), "spec.sessionAffinity"
+            break
+    return decision("DNAT", why, *entry, *steps, field=place, list=which, backends=backends, marked=marked)
 
 
 def _unclaimed(proxy: Proxy, packet: Packet) -> Decision:
@@ -222,7 +232,7 @@ def _unclaimed(proxy: Proxy, packet: Packet) -> Decision:
     probed = known.by_health_check_port.get(packet.dport) if packet.protocol == "TCP" else None
     if probed and proxy.is_own(dst):
         why = f"{packet.dport} is the health check node port of {probed.service.key}: let in, not rewritten"
-        chains = (("filter KUBE-NODEPORTS", f"{probed.name} health check node port"),)
+        chains = () if proxy.nftables else (f'filter KUBE-NODEPORTS "{probed.name} health check node port"',)
         return Decision("PASS", why, probed.service.ref.at("spec.healthCheckNodePort"), chains=chains)
     wanted = packet.protocol if packet.protocol == "ICMP" else f"port {packet.dport}/{packet.protocol}"
     owner = known.by_cluster_ip.get(dst)
@@ -235,34 +245,6 @@ def _unclaimed(proxy: Proxy, packet: Packet) -> Decision:
     return Decision("PASS", f"no Service has {wanted} at {dst}: the packet goes on as it is")
 
 
-def _entry(port: ProxiedPort, kind: str) -> Rules:
-    """The nat rules that lead a packet to the chains of a Service port."""
-    if kind == "node port":
-        return (("nat KUBE-SERVICES", NODE_PORTS), ("nat KUBE-NODEPORTS", port.name))
-    first = ("nat KUBE-SERVICES", f"{port.name} {kind}")
-    if kind == "loadbalancer IP" and port.source_ranges:
-        return (first, (f"nat {port.chain('FW')}", f"{port.name} {kind}"))
-    return (first,)
-
-
-def _admitted(proxy: Proxy, port: ProxiedPort, src: str) -> bool:
-    """Whether source ranges let a sender in. A load balancer's own address counts as the node's, if that is in one."""
-    return in_any(src, port.source_ranges) or (proxy.admits_itself(port) and src in port.load_balancer_ips)
-
-
-def _outside_ranges(found: Decision, port: ProxiedPort) -> Decision:
-    chain = port.chain("FW")
-    chains = (
-        found.chains[0],
-        (f"nat {chain}", f"other traffic to {port.name} will be dropped by KUBE-PROXY-FIREWALL"),
-        ("filter KUBE-PROXY-FIREWALL", f"{port.name} traffic not accepted by {chain}"),
-    )
-    why = f"{found.source} is in none of the source ranges {', '.join(port.source_ranges)}: dropped in silence"
-    return replace(
-        found, verdict="DROP", why=why, rule=port.service.ref.at("spec.loadBalancerSourceRanges"), chains=chains
-    )
-
-
 def _lack(port: ProxiedPort) -> str:
     """Why a Service port has no usable endpoint, as far as its slices tell."""
     if port.endpoints:
@@ -272,62 +254,34 @@ def _lack(port: ProxiedPort) -> str:
     return f"{port.service.key} has no endpoints"
 
 
-def _filtered(found: Decision, port: ProxiedPort, verdict: str, comment: str, why: str, rule: Ref) -> Decision:
-    """What was not rewritten meets the filter table."""
-    chain = "KUBE-SERVICES" if found.kind == "cluster IP" else "KUBE-EXTERNAL-SERVICES"
-    return replace(
-        found, verdict=verdict, why=why, rule=rule, chains=((f"filter {chain}", f"{port.name} has {comment}"),)
-    )
+def _entry(port: ProxiedPort, kind: str) -> tuple[str, ...]:
+    """The nat rules that lead a packet to the chains of a Service port."""
+    if kind == "node port":
+        return f'nat KUBE-SERVICES "{NODE_PORTS}"', f'nat KUBE-NODEPORTS "{port.name}"'
+    chains = ["KUBE-SERVICES", *([port.chain("FW")] if kind == "loadbalancer IP" and port.source_ranges else [])]
+    return tuple(f'nat {chain} "{port.name} {kind}"' for chain in chains)
 
 
-def _choose_list(proxy: Proxy, found: Decision, port: ProxiedPort, usable: Usable) -> Decision:
-    """Which endpoint list the traffic policies give, and whether the packet is marked for masquerade."""
-    name, src, pods = port.name, found.source, proxy.pod_range
-    from_pod = bool(pods) and in_cidr(src, pods)
-    others, chain = f"{name} external destinations", f"nat {port.chain('EXT')}"
-    steps: Rules
-    if found.kind == "cluster IP":
-        which = "Local" if port.internal_local else "Cluster"
-        everything = proxy.snapshot.settings.proxy.masquerade_all
-        marked = everything or bool(pods and not from_pod)
+def _policy(proxy: Proxy, port: ProxiedPort, kind: str, src: str) -> tuple[str, bool, str, tuple[str, ...]]:
+    """What the traffic policies give a sender: the endpoint list, whether it is marked for masquerade, why, the rules."""
+    pods, name, others = proxy.pod_range, port.name, f'for {port.name} external destinations"'
+    from_pod, everything = bool(pods) and in_cidr(src, pods), proxy.snapshot.settings.proxy.masquerade_all
+    if kind == "cluster IP":
+        which, marked = "Local" if port.internal_local else "Cluster", everything or bool(pods and not from_pod)
         reason = "--masquerade-all is set" if everything else f"{src} is not in the Pod range {pods}" if marked else ""
-        steps = (
-            ((f"nat {port.chain('SVL' if port.internal_local else 'SVC')}", f"{name} cluster IP"),) if marked else ()
-        )
-    elif not port.external_local:
-        which, marked, reason = "Cluster", True, "externalTrafficPolicy is Cluster"
-        steps = ((chain, f"masquerade traffic for {others}"), (chain, ""))
-    elif from_pod:
-        which, marked, reason = "Cluster", False, "a Pod of the cluster is spared externalTrafficPolicy Local"
-        steps = ((chain, f"pod traffic for {others}"),)
-    elif proxy.is_own(src):
-        which, marked, reason = "Cluster", True, "the node itself is spared externalTrafficPolicy Local"
-        steps = ((chain, f"masquerade LOCAL traffic for {others}"), (chain, f"route LOCAL traffic for {others}"))
-    else:
-        which, marked, reason = "Local", False, "externalTrafficPolicy is Local"
-        steps = ((chain, ""),)
-    backends = usable.local if which == "Local" else usable.cluster
-    scope = (
-        f"on {proxy.node}" if which == "Local" else f"for this {usable.hints} by hints" if usable.hints else "anywhere"
-    )
-    why = (
-        f"the {found.kind} of {name}: one of {len(backends)} usable endpoints {scope}, all equally likely; "
-        f"the source address is {'rewritten to the node' if marked else 'kept'}{f' ({reason})' if reason else ''}"
-    )
-    return replace(
-        found, verdict="DNAT", why=why, list=which, backends=backends, marked=marked, chains=(*found.chains, *steps)
-    )
-
-
-def _keep_affinity(chosen: Decision, port: ProxiedPort, affinity: Affinity, now: float) -> Decision:
-    """ClientIP affinity: the first endpoint of the list that this sender was sent to not too long ago is taken again."""
-    seconds = port.service.affinity_seconds
-    for backend in chosen.backends if seconds else ():
-        last = affinity.get((port.chain("SEP", backend), chosen.source))
-        if last is not None and now - last <= seconds:
-            why = f"{chosen.why}; ClientIP affinity: {chosen.source} was sent to {backend} {now - last:g} s ago"
-            return replace(chosen, backends=(backend,), why=why, rule=port.service.ref.at("spec.sessionAffinity"))
-    return chosen
+        chain = port.chain("SVL" if port.internal_local else "SVC")
+        return which, marked, reason, (f'nat {chain} "{name} cluster IP"',) if marked else ()
+    chain = f"nat {port.chain('EXT')}"
+    if not port.external_local:
+        return "Cluster", True, "externalTrafficPolicy is Cluster", (f'{chain} "masquerade traffic {others}', chain)
+    if from_pod:
+        spared = "a Pod of the cluster is spared externalTrafficPolicy Local"
+        return "Cluster", False, spared, (f'{chain} "pod traffic {others}',)
+    if proxy.is_own(src):
+        spared = "the node itself is spared externalTrafficPolicy Local"
+        local = f'{chain} "masquerade LOCAL traffic {others}', f'{chain} "route LOCAL traffic {others}'
+        return "Cluster", True, spared, local
+    return "Local", False, "externalTrafficPolicy is Local", (chain,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,7 +314,8 @@ def health_check(snapshot: Snapshot, node_name: str, port: int, family_name: str
     asked = known.by_health_check_port.get(port)
     if asked is None:
         return None
-    ready = {b.ip for p in known.ports_of(asked.service) for b in p.endpoints if b.ready and b.node == node_name}
+    ports = known.by_service[asked.service.key]
+    ready = {b.ip for p in ports for b in p.endpoints if b.ready and b.node == node_name}
     rule = asked.service.ref.at("spec.healthCheckNodePort")
     why = f"{node_name} has {len(ready)} ready endpoints of {asked.service.key} of its own"
     return HealthCheck(200 if ready else 503, len(ready), rule, why)

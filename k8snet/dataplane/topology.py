@@ -11,6 +11,7 @@ topology.go (which of them a node may use), util/utils.go (what is skipped); cha
 from __future__ import annotations
 
 from base64 import b32encode
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -76,9 +77,9 @@ class ProxiedPort:
     slices: tuple[Slice, ...]
 
     @property
-    def ref(self) -> Ref:
-        """The entry of ``spec.ports``."""
-        return self.service.ref.at(f"spec.ports[{self.port.index}]")
+    def field(self) -> str:
+        """Its entry in the Service."""
+        return f"spec.ports[{self.port.index}]"
 
     @property
     def internal_local(self) -> bool:
@@ -166,8 +167,10 @@ class Held:
         self.by_node_port: dict[tuple[int, str], ProxiedPort] = {}
         self.by_health_check_port: dict[int, ProxiedPort] = {}
         self.by_cluster_ip: dict[str, ProxiedPort] = {}
+        self.by_service: dict[str, list[ProxiedPort]] = defaultdict(list)
         for p in self.ports:
             number, protocol = p.port.port, p.port.protocol
+            self.by_service[p.service.key].append(p)
             self.by_address.setdefault((p.cluster_ip, number, protocol), (p, "cluster IP"))
             for ip in p.external_ips:
                 self.by_address.setdefault((ip, number, protocol), (p, "external IP"))
@@ -178,11 +181,6 @@ class Held:
             if p.health_check_port:
                 self.by_health_check_port.setdefault(p.health_check_port, p)
             self.by_cluster_ip.setdefault(p.cluster_ip, p)
-
-    def ports_of(self, service: Service) -> list[ProxiedPort]:
-        """The ports of one Service."""
-        found = (self.by_address.get((ip, p.port, p.protocol)) for ip in service.cluster_ips for p in service.ports)
-        return [hit[0] for hit in found if hit is not None and hit[0].service is service]
 
     def usable(self, port: ProxiedPort, node_name: str) -> Usable:
         """What the proxy on a node may use of a Service port; worked out once."""
