@@ -1,13 +1,13 @@
-"""Small functions that turn an object into one cell of a table or one line of a description.
+"""What the tables of kubectl's output refer to: from an object to one cell, or one line of a description.
 
 Facts: Kubernetes pkg/printers/internalversion/printers.go (``kubectl get``: the API server fills the cells),
-k8s.io/kubectl pkg/describe/describe.go, apimachinery pkg/util/duration (ages). ``columns.yaml`` and ``describe.yaml``
-refer to the functions by their names in `VALUES`; each is given the object and the simulated time in seconds.
+k8s.io/kubectl pkg/describe/describe.go, apimachinery pkg/util/duration (ages). How a value is written is said at the top
+of ``columns.yaml``.
 """
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from k8snet.controlplane.store import EPOCH, seconds_of
 from k8snet.manifests import selectors
 from k8snet.manifests.kinds import Object
+from k8snet.shell import jsonpath
 
 NONE, UNKNOWN, UNSET = "<none>", "<unknown>", "<unset>"
 
@@ -27,18 +28,16 @@ def at(obj: Any, path: str) -> Any:
 
 
 def cell(expression: str, obj: Object, now: float, wide: bool = False) -> str:
-    """What an expression of the tables gives for an object: ``.path``, ``.path or TEXT``, or a name in `VALUES`."""
-    if not expression.startswith("."):
-        function = VALUES.get(f"{expression}_wide") if wide else None
-        return (function or VALUES[expression])(obj, now)
+    """What an expression of the tables gives for an object at a simulated time (seconds)."""
+    function = (VALUES.get(f"{expression}_wide") if wide else None) or VALUES.get(expression)
+    if function:
+        return function(obj, now)
+    if "{" in expression:
+        return re.sub(r"\{(.+?)\}", lambda m: cell(m[1], obj, now), expression)
     path, _, default = expression.partition(" or ")
-    found = at(obj, path)
-    if found in (None, "", []):
-        return default
-    return ",".join(map(str, found)) if isinstance(found, list) else str(found)
-
-
-# time
+    path, _, name = path.partition("|")
+    found = [v for v in jsonpath.values(path, obj) if v not in (None, "")]
+    return (FILTERS[name](found, now) if name else ",".join(map(jsonpath.text, found))) or default
 
 
 def duration(seconds: float) -> str:
@@ -75,12 +74,8 @@ def date(timestamp: str | None, form: str = "%a, %d %b %Y %H:%M:%S +0000") -> st
 
 def interval(event: Object, now: float) -> str:
     """When an event came last, and how often: ``5s (x3 over 2m)``."""
-    count = event.get("count") or 1
-    first = VALUES["first_seen"](event, now)
-    return f"{VALUES['last_seen'](event, now)} (x{count} over {first})" if count > 1 else first
-
-
-# labels, selectors, lists
+    count, first = event.get("count") or 1, since(event.get("firstTimestamp"), now)
+    return f"{since(event.get('lastTimestamp'), now)} (x{count} over {first})" if count > 1 else first
 
 
 def pairs(labels: Mapping[str, str] | None, between: str = ",") -> str:
@@ -94,35 +89,54 @@ def selector_text(selector: Mapping[str, Any] | None) -> str:
     return ",".join(str(r) for r in sorted(requirements, key=lambda r: r.key)) or NONE
 
 
-def first_three(items: Iterable[str], none: str) -> str:
+def three(items: Iterable[str]) -> str:
     """Three items and how many there are besides."""
     found = list(items)
-    return (",".join(found[:3]) or none) + (f" + {len(found) - 3} more..." if len(found) > 3 else "")
+    return ",".join(found[:3]) + (f" + {len(found) - 3} more..." if len(found) > 3 else "")
+
+
+def _with_mode(entry: Mapping[str, str]) -> str:
+    """One address of a load balancer: ``203.0.113.1 (VIP)``."""
+    mode = f" ({entry['ipMode']})" if entry.get("ipMode") else ""
+    return entry["ip"] + mode if entry.get("ip") else entry.get("hostname", "")
+
+
+FILTERS: dict[str, Callable[[list[Any], float], str]] = {
+    "since": lambda found, now: since(found[0] if found else None, now),
+    "date": lambda found, now: date(found[0] if found else None),
+    "day": lambda found, now: date(found[0] if found else None, "%Y-%m-%d %H:%M:%S +0000 UTC"),
+    "pairs": lambda found, now: pairs(found[0] if found else None),
+    "lines": lambda found, now: pairs(found[0] if found else None, "\n"),
+    "selector": lambda found, now: selector_text(found[0] if found else None),
+    "three": lambda found, now: three(map(str, found)),
+    "first": lambda found, now: str(found[0]) if found else "",
+    "json": lambda found, now: jsonpath.text(found[0]) if found else "",
+    "owner": lambda found, now: f"{found[0]['kind']}/{found[0]['name']}" if found else "",
+    "modes": lambda found, now: ", ".join(map(_with_mode, found)),
+    "rolling": lambda found, now: (
+        cell("{.maxUnavailable} max unavailable, {.maxSurge} max surge", found[0], now) if found else ""
+    ),
+    "seconds": lambda found, now: f"{found[0]}s" if found else "",
+    "words": lambda found, now: " ".join(found[0]) if found else "",
+    "lower": lambda found, now: str(found[0]).lower() if found else "",
+}
+
+
+def condition(obj: Object, kind: str) -> str:
+    """The status of a condition (True, False, Unknown); empty if there is none."""
+    return cell(f'.status.conditions[?(@.type=="{kind}")].status', obj, 0)
 
 
 def _annotations(obj: Object, now: float) -> str:
     lines = []
     for key, value in sorted((obj["metadata"].get("annotations") or {}).items()):
         text = str(value).removesuffix("\n")
-        if key == "kubectl.kubernetes.io/last-applied-configuration":
-            continue
         if "\n" in text or len(key) + len(text) + 2 > 140:
             shown = [line if len(line) <= 138 else line[:138] + "..." for line in text.split("\n")]
-            lines += [f"{key}:", *(f"  {line}" for line in shown)]
-        else:
-            lines.append(f"{key}: {text}")
+            text = "".join(f"\n  {line}" for line in shown)
+        if key != "kubectl.kubernetes.io/last-applied-configuration":
+            lines.append(f"{key}:{text if text.startswith(chr(10)) else ' ' + text}")
     return "\n".join(lines) or NONE
-
-
-def condition(obj: Object, kind: str) -> str:
-    """The status of a condition (True, False, Unknown); empty if there is none."""
-    found = at(obj, ".status.conditions") or ()
-    return next((str(c.get("status")) for c in found if c.get("type") == kind), "")
-
-
-def _controller(obj: Object, now: float) -> str:
-    owners = obj["metadata"].get("ownerReferences") or ()
-    return next((f"{o['kind']}/{o['name']}" for o in owners if o.get("controller")), "")
 
 
 # Pods
@@ -197,8 +211,6 @@ def _pod_phase(pod: Object, now: float) -> str:
 
 
 def _qos_class(pod: Object, now: float) -> str:
-    if at(pod, ".status.qosClass"):
-        return str(pod["status"]["qosClass"])
     wanted = [c.get("resources") or {} for c in at(pod, ".spec.containers") or ()]
     if not any(w.get("limits") or w.get("requests") for w in wanted):
         return "BestEffort"
@@ -210,20 +222,17 @@ def _qos_class(pod: Object, now: float) -> str:
 def _tolerations(obj: Object, now: float) -> str:
     lines = []
     for t in sorted(at(obj, ".spec.tolerations") or (), key=lambda t: t.get("key") or ""):
-        text = (
-            (t.get("key") or "")
-            + (f"={t['value']}" if t.get("value") else "")
-            + (f":{t['effect']}" if t.get("effect") else "")
-        )
-        text += " op=Exists" if t.get("operator") == "Exists" and text else "op=Exists" if not text else ""
-        lines.append(text + (f" for {t['tolerationSeconds']}s" if "tolerationSeconds" in t else ""))
+        value, effect = f"={t['value']}" if t.get("value") else "", f":{t['effect']}" if t.get("effect") else ""
+        operator = " op=Exists" if t.get("operator") == "Exists" else ""
+        seconds = f" for {t['tolerationSeconds']}s" if "tolerationSeconds" in t else ""
+        lines.append(f"{t.get('key') or ''}{value}{effect}{operator}{seconds}".lstrip())
     return "\n".join(lines) or NONE
 
 
 # Services and endpoints
 
 
-def balancer(obj: Object) -> str:
+def _address(obj: Object, now: float) -> str:
     """The addresses that a load balancer or an Ingress controller gave."""
     found = {i.get("ip") or i.get("hostname") or "" for i in at(obj, ".status.loadBalancer.ingress") or ()}
     return ",".join(sorted(found - {""}))
@@ -244,15 +253,10 @@ def _external_ip(service: Object, given: str) -> str:
 
 def _service_ports(service: Object, now: float) -> str:
     ports = at(service, ".spec.ports") or ()
-    node_port = {p["port"]: f":{p['nodePort']}" for p in ports if p.get("nodePort")}
-    return ",".join(f"{p['port']}{node_port.get(p['port'], '')}/{p.get('protocol', 'TCP')}" for p in ports) or NONE
-
-
-def _balancer_modes(service: Object, now: float) -> str:
-    return ", ".join(
-        f"{i['ip']}{' (' + i['ipMode'] + ')' if i.get('ipMode') else ''}" if i.get("ip") else i.get("hostname", "")
-        for i in at(service, ".status.loadBalancer.ingress") or ()
+    texts = (
+        f"{p['port']}{':' + str(p['nodePort']) if p.get('nodePort') else ''}/{p.get('protocol', 'TCP')}" for p in ports
     )
+    return ",".join(texts) or NONE
 
 
 def _host_port(ip: str, port: Any) -> str:
@@ -266,27 +270,22 @@ def _endpoints(obj: Object, now: float) -> str:
         ready = [a["ip"] for a in subset.get("addresses") or ()]
         ports = subset.get("ports") or ()
         found += [_host_port(ip, p["port"]) for p in ports for ip in ready] if ports else ready
-    return first_three(found, "" if obj.get("subsets") else NONE)
+    return three(found) if obj.get("subsets") else NONE
 
 
 def endpoint_texts(slices: Iterable[Object], port_name: str) -> str:
     """Every ready ``ip:port`` of a Service's EndpointSlices, for the port of that name."""
+    slices = list(slices)
     found: list[str] = []
-    any_slice = False
     for piece in slices:
-        any_slice = True
         ready = [e["addresses"][0] for e in piece.get("endpoints") or () if at(e, ".conditions.ready") is not False]
         ports = piece.get("ports") or ()
         numbers = [p["port"] for p in ports if (p.get("name") or "") == port_name and p.get("port")]
         found += [_host_port(ip, n) for n in numbers for ip in ready] if ports else ready
-    return first_three(found, "" if any_slice else NONE)
+    return three(found) if slices else NONE
 
 
-def _slice_addresses(obj: Object) -> Iterable[str]:
-    return (a for e in obj.get("endpoints") or () for a in e.get("addresses") or ())
-
-
-# nodes, policy, Ingress, events
+# nodes, Ingress, events
 
 
 def _node_status(node: Object, now: float) -> str:
@@ -298,10 +297,6 @@ def _node_roles(node: Object, now: float) -> str:
     labels, prefix = node["metadata"].get("labels") or {}, "node-role.kubernetes.io/"
     roles = {k.removeprefix(prefix) for k in labels if k.startswith(prefix)} | {labels.get("kubernetes.io/role", "")}
     return ",".join(sorted(roles - {""})) or NONE
-
-
-def _node_address(node: Object, kind: str) -> str:
-    return next((str(a["address"]) for a in at(node, ".status.addresses") or () if a.get("type") == kind), NONE)
 
 
 def _taints(node: Object, now: float) -> str:
@@ -325,103 +320,31 @@ def _class_parameters(obj: Object, now: float) -> str:
     return f"{found['kind']}{group}/{found['name']}" if found else NONE
 
 
-def _event_source(event: Object, now: float) -> str:
-    who = at(event, ".source.component") or event.get("reportingComponent") or ""
-    host = at(event, ".source.host") or event.get("reportingInstance") or ""
-    return f"{who}, {host}" if host else str(who)
-
-
-def _replicas(obj: Object, field: str) -> int:
-    return int(at(obj, f".status.{field}") or 0)
-
-
-def _containers(obj: Object, field: str) -> str:
-    return ",".join(str(c.get(field, "")) for c in at(obj, ".spec.template.spec.containers") or ())
-
-
 VALUES: dict[str, Callable[[Object, float], str]] = {
-    "age": lambda o, now: since(o["metadata"].get("creationTimestamp"), now),
-    "created": lambda o, now: date(o["metadata"].get("creationTimestamp")),
-    "created_on": lambda o, now: date(o["metadata"].get("creationTimestamp"), "%Y-%m-%d %H:%M:%S +0000 UTC"),
-    "labels": lambda o, now: pairs(o["metadata"].get("labels"), "\n"),
     "annotations": _annotations,
-    "controlled_by": _controller,
-    "none": lambda o, now: NONE,
-    # Pods
     "pod_ready": _pod_ready,
     "pod_status": _pod_status,
     "pod_restarts": _pod_restarts,
-    "pod_ip": lambda o, now: next((str(p["ip"]) for p in at(o, ".status.podIPs") or () if p.get("ip")), NONE),
     "readiness_gates": _readiness_gates,
     "pod_phase": _pod_phase,
-    "pod_node": lambda o, now: (
-        f"{o['spec']['nodeName']}/{at(o, '.status.hostIP') or ''}" if at(o, ".spec.nodeName") else NONE
-    ),
-    "start_time": lambda o, now: date(at(o, ".status.startTime")),
-    "termination_period": lambda o, now: (
-        f"{o['metadata'].get('deletionGracePeriodSeconds', 0)}s" if o["metadata"].get("deletionTimestamp") else ""
-    ),
+    "pod_node": lambda o, now: cell("{.spec.nodeName}/{.status.hostIP}", o, now) if at(o, ".spec.nodeName") else NONE,
     "qos_class": _qos_class,
-    "node_selectors": lambda o, now: pairs(at(o, ".spec.nodeSelector"), "\n"),
     "tolerations": _tolerations,
-    # workloads
-    "ready_replicas": lambda o, now: f"{_replicas(o, 'readyReplicas')}/{at(o, '.spec.replicas') or 0}",
-    "container_names": lambda o, now: _containers(o, "name"),
-    "container_images": lambda o, now: _containers(o, "image"),
-    "label_selector": lambda o, now: selector_text(at(o, ".spec.selector")),
-    "template_node_selector": lambda o, now: pairs(at(o, ".spec.template.spec.nodeSelector")),
-    "deployment_replicas": lambda o, now: (
-        f"{at(o, '.spec.replicas') or 0} desired | {_replicas(o, 'updatedReplicas')} updated | "
-        f"{_replicas(o, 'replicas')} total | {_replicas(o, 'availableReplicas')} available | "
-        f"{_replicas(o, 'unavailableReplicas')} unavailable"
-    ),
-    "rolling_update": lambda o, now: (
-        f"{at(o, '.spec.strategy.rollingUpdate.maxUnavailable')} max unavailable, "
-        f"{at(o, '.spec.strategy.rollingUpdate.maxSurge')} max surge"
-        if at(o, ".spec.strategy.rollingUpdate")
-        else ""
-    ),
-    "replica_set_replicas": lambda o, now: (
-        f"{_replicas(o, 'replicas')} current / {at(o, '.spec.replicas') or 0} desired"
-    ),
-    "stateful_replicas": lambda o, now: f"{at(o, '.spec.replicas') or 0} desired | {_replicas(o, 'replicas')} total",
-    # Services and endpoints
-    "cluster_ip": lambda o, now: next(iter(at(o, ".spec.clusterIPs") or ()), NONE),
-    "external_ip": lambda o, now: _external_ip(o, _short(balancer(o))),
-    "external_ip_wide": lambda o, now: _external_ip(o, balancer(o)),
+    "external_ip": lambda o, now: _external_ip(o, _short(_address(o, now))),
+    "external_ip_wide": lambda o, now: _external_ip(o, _address(o, now)),
+    "address": lambda o, now: _short(_address(o, now)),
+    "address_wide": _address,
     "service_ports": _service_ports,
-    "service_selector": lambda o, now: pairs(at(o, ".spec.selector")),
-    "balancer_modes": _balancer_modes,
     "endpoints": _endpoints,
-    "slice_ports": lambda o, now: first_three(
-        (str(p.get("port") or p.get("name") or "*") for p in o.get("ports") or ()), UNSET
+    "slice_ports": lambda o, now: (
+        three(str(p.get("port") or p.get("name") or "*") for p in o.get("ports") or ()) or UNSET
     ),
-    "slice_endpoints": lambda o, now: first_three(_slice_addresses(o), UNSET),
-    # nodes
     "node_status": _node_status,
     "node_roles": _node_roles,
-    "node_internal_ip": lambda o, now: _node_address(o, "InternalIP"),
-    "node_external_ip": lambda o, now: _node_address(o, "ExternalIP"),
     "taints": _taints,
-    "unschedulable": lambda o, now: str(bool(at(o, ".spec.unschedulable"))).lower(),
-    # policy, Ingress, Gateway
-    "pod_selector": lambda o, now: selector_text(at(o, ".spec.podSelector")),
     "ingress_hosts": _ingress_hosts,
-    "ingress_address": lambda o, now: _short(balancer(o)),
-    "ingress_address_wide": lambda o, now: balancer(o),
     "ingress_ports": lambda o, now: "80, 443" if at(o, ".spec.tls") else "80",
     "class_parameters": _class_parameters,
-    "accepted": lambda o, now: condition(o, "Accepted"),
-    "programmed": lambda o, now: condition(o, "Programmed"),
-    "gateway_address": lambda o, now: next((str(a.get("value", "")) for a in at(o, ".status.addresses") or ()), ""),
-    "route_hostnames": lambda o, now: json.dumps(h, separators=(",", ":")) if (h := at(o, ".spec.hostnames")) else "",
-    # data and events
     "data_count": lambda o, now: str(len(o.get("data") or {}) + len(o.get("binaryData") or {})),
-    "first_seen": lambda o, now: since(o.get("firstTimestamp") or o.get("eventTime"), now),
-    "last_seen": lambda o, now: since(o.get("lastTimestamp") or o.get("firstTimestamp") or o.get("eventTime"), now),
-    "event_object": lambda o, now: (
-        f"{(at(o, '.involvedObject.kind') or '').lower()}/{at(o, '.involvedObject.name') or ''}"
-    ),
-    "event_source": _event_source,
-    "event_message": lambda o, now: str(o.get("message") or "").strip(),
+    "event_source": lambda o, now: cell("{.source.component}, {.source.host}", o, now).removesuffix(", "),
 }
