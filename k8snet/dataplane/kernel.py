@@ -18,7 +18,7 @@ from k8snet.dataplane.moment import Moment
 from k8snet.dataplane.packet import Packet
 from k8snet.dataplane.trace import Hop, Place
 from k8snet.dataplane.wiring import Netns, Route, Wiring
-from k8snet.manifests.addresses import in_any, in_cidr
+from k8snet.manifests.addresses import family, in_any, in_cidr
 from k8snet.manifests.kinds import Ref
 
 OPEN_CONNECTION = (
@@ -157,18 +157,18 @@ def translate(c: Crossing) -> str:
 def _host_port(c: Crossing, hook: str) -> bool:
     """The rule that the portmap plugin (or Docker) keeps for each hostPort of this node's Pods."""
     packet, wiring = c.packet, c.log.wiring
-    for pod, port in wiring.host_ports(c.node.name).get((packet.dport, packet.protocol), ()):
-        ip = pod.ip_of("IPv6" if ":" in packet.dst else "IPv4")
-        if ip and port.host_ip in ("", "0.0.0.0", "::", packet.dst):
-            c.packet = packet.with_destination(ip, port.port)
-            neighbours = next(a for a in wiring.pod(pod).interfaces["eth0"].addresses if a.startswith(f"{ip}/"))
-            if packet.src.startswith("127.") or in_cidr(packet.src, neighbours):
-                c.masquerade = "the sender would not take an answer straight from the Pod"
-            why = f"Port {port.host_port} of this node is a host port of Pod {pod.key}, which gets it at port {port.port}."
-            rule = pod.ref.at(f"spec.containers[{port.container}].ports[].hostPort")
-            c.hop(hook, "host port: DNAT", why, packet, rule)
-            return True
-    return False
+    pod = wiring.host_ports.get((c.node.name, packet.dport, packet.protocol))
+    to = [p for p in pod.ports if (p.host_port, p.protocol) == (packet.dport, packet.protocol)] if pod else []
+    ip = pod.ip_of(family(packet.dst)) if pod else ""
+    if pod is None or not ip or to[0].host_ip not in ("", "0.0.0.0", "::", packet.dst):
+        return False
+    c.packet = packet.with_destination(ip, to[0].port)
+    neighbours = next(a for a in wiring.pod(pod).interfaces["eth0"].addresses if a.startswith(f"{ip}/"))
+    if packet.src.startswith("127.") or in_cidr(packet.src, neighbours):
+        c.masquerade = "the sender would not take an answer straight from the Pod"
+    why = f"Port {packet.dport} of this node is a host port of Pod {pod.key}, which gets it at port {to[0].port}."
+    c.hop(hook, "host port: DNAT", why, packet, pod.ref.at(f"spec.containers[{to[0].container}].ports[].hostPort"))
+    return True
 
 
 def _peer(c: Crossing, ip: str) -> policy.Peer:

@@ -145,26 +145,8 @@ class Trace:
         return "\n".join([self.request, *lines, f"  = {self.outcome}"])
 
     def to_dict(self) -> dict[str, Any]:
-        """The whole trace as plain data (JSON), packets and rules as text."""
-        return {
-            "request": self.request,
-            "hops": [
-                {
-                    "place": asdict(h.place),
-                    "mechanism": h.mechanism,
-                    "decision": h.decision,
-                    "why": h.why,
-                    "before": h.before and str(h.before),
-                    "after": h.after and str(h.after),
-                    "rule": h.rule and str(h.rule),
-                    "detail": list(h.detail),
-                    "returning": h.returning,
-                    "inner": h.inner and h.inner.to_dict(),
-                }
-                for h in self.hops
-            ],
-            "outcome": asdict(self.outcome),
-        }
+        """The whole trace as plain data, as JSON takes it."""
+        return {k: v for k, v in asdict(self).items() if k != "annotations"}
 
 
 def _line(hop: Hop) -> str:
@@ -200,21 +182,15 @@ def render(trace: Trace, indent: str = "", inside: bool = False) -> str:
 @dataclass(frozen=True, slots=True)
 class Difference:
     """How two traces differ. Truthy if they do. ``lines`` are (sign, text): ``=`` in both, ``-`` only before, ``+`` only
-    after; ``first`` is the first hop of each that the other lacks (None: it has none)."""
+    after, the latter two with their reasons."""
 
     lines: tuple[tuple[str, str], ...]
-    first: tuple[Hop | None, Hop | None]
 
     def __bool__(self) -> bool:
         return any(sign != "=" for sign, _ in self.lines)
 
     def __str__(self) -> str:
-        head = [] if self else ["no difference"]
-        before, after = self.first
-        if before or after:
-            head.append("the ways part here:")
-            head += [f"  {word} {_line(h)}: {h.why}" for word, h in (("before:", before), ("after: ", after)) if h]
-        return "\n".join([*head, *(f"{sign} {text}" for sign, text in self.lines)])
+        return "\n".join([*([] if self else ["no difference"]), *(f"{sign} {text}" for sign, text in self.lines)])
 
     __repr__ = __str__
 
@@ -225,18 +201,15 @@ def diff(before: Trace, after: Trace) -> Difference:
     The client's own port is left out, which is another each time.
     """
     lines: list[tuple[str, str]] = []
-    first: tuple[Hop | None, Hop | None] | None = None
-    for tag, i, i2, j, j2 in SequenceMatcher(
-        None, [*map(_key, before.hops)], [*map(_key, after.hops)], autojunk=False
-    ).get_opcodes():
+    matcher = SequenceMatcher(None, [*map(_key, before.hops)], [*map(_key, after.hops)], autojunk=False)
+    for tag, i, i2, j, j2 in matcher.get_opcodes():
         if tag == "equal":
             lines += [("=", _line(hop)) for hop in before.hops[i:i2]]
-            continue
-        first = first or (next(iter(before.hops[i:i2]), None), next(iter(after.hops[j:j2]), None))
-        lines += [("-", _line(hop)) for hop in before.hops[i:i2]] + [("+", _line(hop)) for hop in after.hops[j:j2]]
-    ends = [f"outcome {t.outcome}" for t in (before, after)]
-    lines += [("=", ends[0])] if ends[0] == ends[1] else [("-", ends[0]), ("+", ends[1])]
-    return Difference(tuple(lines), first or (None, None))
+        else:
+            changed = [("-", h) for h in before.hops[i:i2]] + [("+", h) for h in after.hops[j:j2]]
+            lines += [(sign, f"{_line(hop)}: {hop.why}") for sign, hop in changed]
+    old, new = f"outcome {before.outcome}", f"outcome {after.outcome}"
+    return Difference((*lines, *([("=", old)] if old == new else [("-", old), ("+", new)])))
 
 
 def _key(hop: Hop) -> tuple[Any, ...]:

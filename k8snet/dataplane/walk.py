@@ -217,7 +217,7 @@ class Walk:
 
     def wrap(self, node: Node, packet: Packet, place: Place, route: Route) -> Outcome:
         """VXLAN: the whole packet becomes the content of a UDP packet from node to node."""
-        far = self.wiring.vtep(route.via)
+        far = self.wiring.vteps[route.via]
         sport = 32768 + zlib.crc32(repr(packet.flow).encode()) % 28232
         outer = Packet(node.ip, sport, far.ip, VXLAN_PORT, "UDP", packet.size + VXLAN_OVERHEAD)
         wrapped = packet.wrap(outer, VXLAN_VNI)
@@ -262,26 +262,21 @@ class Walk:
             self.relayed = (packet, arrival.packet)
         return self.enter_node(arrival.node, arrival.packet) if arrival.node else arrival.outcome
 
-    def relay_back(self, packet: Packet, asked: Packet) -> Outcome:
-        """The answer reaches a load balancer that opened a connection of its own: it passes it on over the client's."""
-        place = Place("edge", "load balancer")
-        why = "The load balancer passes the answer on over the connection that the client opened to it."
-        self.relayed = None
-        self.log.hop(place, "edge: pass on", why, packet, asked.reply())
-        return self.router(asked.reply())
-
     def router(self, packet: Packet) -> Outcome:
         """The network's router: to a node, to the node of a Pod if it was told the range, or out into the world."""
         place = Place("fabric", "router")
         if self.log.returning and self.relayed and packet.dst == self.relayed[1].src:
-            return self.relay_back(packet, self.relayed[0])
+            asked, self.relayed = self.relayed[0].reply(), None
+            why = "The load balancer passes the answer on over the connection that the client opened to it."
+            self.log.hop(Place("edge", "load balancer"), "edge: pass on", why, packet, asked)
+            return self.router(asked)
         if self.log.returning and packet.dst == self.client.ip:
             return self.receive(Place("outside", self.client.name, "eth0"), packet, True)
         if not self.log.returning and self.client.kind != "outside" and packet.dst in self.snapshot.external_ips:
             ended = self.edge(packet)
             if ended is not None:
                 return ended
-        host = self.wiring.outside_host(packet.dst)
+        host = self.wiring.outside.get(packet.dst)
         if host is not None:
             return self.outside(host, packet)
         route = self.wiring.router.route(packet.dst)

@@ -18,7 +18,7 @@ from itertools import pairwise
 from weakref import WeakKeyDictionary
 
 from k8snet.controlplane.settings import OutsideHost
-from k8snet.controlplane.snapshot import ContainerPort, Node, Pod, Snapshot
+from k8snet.controlplane.snapshot import Node, Pod, Snapshot
 from k8snet.manifests.addresses import family, in_any, in_cidr, parse_cidr, parse_ip
 from k8snet.manifests.kinds import Ref
 
@@ -39,7 +39,6 @@ class Model:
     replaced when a program calls connect(), not on the node's way.
     """
 
-    summary: str
     bridge: str
     veth: str
     remote: str
@@ -49,21 +48,18 @@ class Model:
 
 
 MODELS: Mapping[str, Model] = {
-    "bridge": Model("a bridge on each node, static routes between nodes", "cni0", "veth", "node"),
-    "overlay": Model(
-        "a bridge on each node, Pod packets wrapped in VXLAN between nodes",
-        "cni0",
-        "veth",
-        "tunnel",
-        "flannel.1",
-        VXLAN_OVERHEAD,
-    ),
-    "routed": Model("no bridge, no wrapping; the fabric's router learns each node's Pod range", "", "cali", "fabric"),
-    "cloud": Model("Pods hold addresses of the cloud's own network", "", "eni", "fabric"),
-    "ebpf": Model(
-        "programs in the kernel; a Service's address is replaced at connect()", "", "lxc", "node", "", 0, True
-    ),
-    "docker": Model("plain containers behind their host: the counter-example", "docker0", "veth", ""),
+    # a bridge on each node, static routes between the nodes
+    "bridge": Model("cni0", "veth", "node"),
+    # a bridge on each node, Pods' packets wrapped in VXLAN between the nodes
+    "overlay": Model("cni0", "veth", "tunnel", "flannel.1", VXLAN_OVERHEAD),
+    # no bridge, no wrapping: the router learns each node's range (BGP)
+    "routed": Model("", "cali", "fabric"),
+    # Pods hold addresses of the cloud's own network
+    "cloud": Model("", "eni", "fabric"),
+    # programs in the kernel take the place of kube-proxy's rules
+    "ebpf": Model("", "lxc", "node", at_connect=True),
+    # plain containers behind their host: the counter-example
+    "docker": Model("docker0", "veth", ""),
 }
 
 
@@ -94,16 +90,11 @@ class Route:
     kind: str = ""
 
     def __str__(self) -> str:
-        default = self.to in ("0.0.0.0/0", "::/0")
-        full = self.to.endswith("/128" if ":" in self.to else "/32")
-        to = "default" if default else self.to.partition("/")[0] if full else self.to
-        words = [self.kind, to, self.via and f"via {self.via}", self.device and f"dev {self.device}"]
-        words += [
-            self.proto and f"proto {self.proto}",
-            self.scope and f"scope {self.scope}",
-            self.src and f"src {self.src}",
-        ]
-        return " ".join(w for w in [*words, "onlink" if self.onlink else ""] if w)
+        address, _, length = self.to.partition("/")
+        to = "default" if length == "0" else address if length == str(_full(address)) else self.to
+        words = {"via": self.via, "dev": self.device, "proto": self.proto, "scope": self.scope, "src": self.src}
+        text = [self.kind, to, *(f"{word} {value}" for word, value in words.items() if value), "onlink" * self.onlink]
+        return " ".join(filter(None, text))
 
 
 class Netns:
@@ -124,30 +115,22 @@ class Netns:
         return ip in self.addresses or in_cidr(ip, "127.0.0.0/8")
 
     @cached_property
-    def _by_prefix(self) -> Mapping[int, list[tuple[int, int, dict[int, Route]]]]:
+    def _tables(self) -> Mapping[tuple[int, int], Mapping[int, Route]]:
+        """Routes by version and number of free bits (the fewest first), then by network."""
         tables: dict[tuple[int, int], dict[int, Route]] = {}
         for route in self.routes:
             block = parse_cidr(route.to)
             if block is not None:
-                table = tables.setdefault((block.version, block.prefixlen), {})
+                table = tables.setdefault((block.version, block.max_prefixlen - block.prefixlen), {})
                 table.setdefault(int(block.network_address), route)
-        result: dict[int, list[tuple[int, int, dict[int, Route]]]] = {4: [], 6: []}
-        for (version, length), table in sorted(tables.items(), reverse=True):
-            bits = 32 if version == 4 else 128
-            result[version].append((length, bits - length, table))
-        return result
+        return dict(sorted(tables.items()))
 
     def route(self, ip: str) -> Route | None:
         """The route with the longest prefix that holds *ip*; of two equal ones the first in the table."""
         address = parse_ip(ip)
-        if address is None:
-            return None
-        number = int(address)
-        for _, shift, table in self._by_prefix[address.version]:
-            found = table.get(number >> shift << shift)
-            if found is not None:
-                return found
-        return None
+        tables = self._tables.items() if address else ()
+        found = (t.get(int(address) >> n << n) for (v, n), t in tables if address and v == address.version)
+        return next(filter(None, found), None)
 
     def address_on(self, device: str, ip: str) -> str:
         """The source address for packets to *ip* that leave by *device*: its own first, else another device's.
@@ -162,44 +145,47 @@ class Wiring:
     """All namespaces of one snapshot, each built when first asked for. Get it with `of`."""
 
     def __init__(self, snapshot: Snapshot) -> None:
-        self.model = MODELS[snapshot.settings.network]
-        self._settings = snapshot.settings
-        # Pods of a dump may run on nodes that are not in it: such a node has nothing but its name.
-        missing = (name for name in snapshot.pods_on if name not in snapshot.nodes)
-        self.nodes: Mapping[str, Node] = {
-            **snapshot.nodes,
-            **{name: Node(Ref("Node", "", name), name, {}, (), (), (), True, {}) for name in missing},
+        self.settings = snapshot.settings
+        self.model = MODELS[self.settings.network]
+        # Pods of a dump may run on nodes that are not in it: of such a node nothing is known but its name.
+        unknown = {n: Node(Ref("Node", "", n), n, {}, (), (), (), True, {}) for n in snapshot.pods_on}
+        self.nodes: Mapping[str, Node] = {**unknown, **snapshot.nodes}
+        self.pods_on = {n: [p for p in pods if not p.host_network] for n, pods in snapshot.pods_on.items()}
+        self._api = {
+            a for s in snapshot.slices_of.get("default/kubernetes", ()) for e in s.endpoints for a in e.addresses
         }
-        self._pods_on = snapshot.pods_on
-        api = [e for s in snapshot.slices_of.get("default/kubernetes", ()) for e in s.endpoints]
-        self._api_servers = {ip for e in api for ip in e.addresses}
         self._built: dict[str, Netns] = {}
-        self._holders: dict[str, Mapping[str, Pod]] = {}
-        self._host_ports: dict[str, Mapping[tuple[int, str], list[tuple[Pod, ContainerPort]]]] = {}
 
     @property
     def pod_mtu(self) -> int:
         """The MTU of Pods' interfaces in bytes: the knob, else the link's less what wrapping costs."""
-        return self._settings.pod_mtu or self._settings.mtu - self.model.overhead
+        return self.settings.pod_mtu or self.settings.mtu - self.model.overhead
+
+    @cached_property
+    def _holders(self) -> Mapping[tuple[str, str], Pod]:
+        return {(node, ip): p for node, pods in self.pods_on.items() for p in pods for ip in p.ips}
 
     def holder(self, node: str, ip: str) -> Pod | None:
         """The Pod on *node* whose network namespace has *ip*."""
-        if node not in self._holders:
-            here = [p for p in self._pods_on.get(node, ()) if not p.host_network]
-            self._holders[node] = {ip: p for p in here for ip in p.ips}
-        return self._holders[node].get(ip)
+        return self._holders.get((node, ip))
+
+    @cached_property
+    def host_ports(self) -> Mapping[tuple[str, int, str], Pod]:
+        """The Pod that asks for a host port, by node, number and protocol."""
+        wanted = ((node, p, port) for node, pods in self.pods_on.items() for p in pods for port in p.ports)
+        return {(node, port.host_port, port.protocol): p for node, p, port in wanted if port.host_port and p.ips}
 
     @cached_property
     def ranges(self) -> Mapping[str, tuple[str, ...]]:
         """For each node the blocks that its Pods' addresses lie in; a Pod outside its node's block is one by itself."""
-        if self.model.bridge == "docker0":
+        if self.settings.network == "docker":
             return dict.fromkeys(self.nodes, (DOCKER_CIDR,))
         result = {}
         for name, node in self.nodes.items():
-            stray = [ip for p in self._pods_on.get(name, ()) if not p.host_network for ip in p.ips]
-            stray = [ip for ip in stray if not any(in_cidr(ip, c) for c in node.pod_cidrs)]
-            cloud = self._settings.network == "cloud"
-            result[name] = (*(() if cloud else node.pod_cidrs), *(f"{ip}/{_full(ip)}" for ip in stray))
+            written = () if self.settings.network == "cloud" else node.pod_cidrs
+            blocks = tuple(str(block) for block in map(parse_cidr, written) if block)
+            ips = (ip for p in self.pods_on.get(name, ()) for ip in p.ips)
+            result[name] = (*blocks, *(f"{ip}/{_full(ip)}" for ip in ips if not in_any(ip, blocks)))
         return result
 
     def pod(self, pod: Pod) -> Netns:
@@ -207,23 +193,19 @@ class Wiring:
         if pod.host_network:
             return self.node(pod.node)
         if pod.key not in self._built:
-            self._built[pod.key] = Netns("pod", pod.key, *self._pod_parts(pod))
+            addresses, routes = [], []
+            for ip in pod.ips:
+                block = next((c for c in self.ranges[pod.node] if in_cidr(ip, c)), f"{ip}/{_full(ip)}")
+                gateway = _nth(block, 1) if self.model.bridge else "fe80::1" if ":" in ip else "169.254.1.1"
+                if self.model.bridge:
+                    near = Route(block, "eth0", src=ip, proto="kernel", scope="link")
+                else:
+                    near = Route(f"{gateway}/{_full(ip)}", "eth0", scope="link")
+                routes += [Route(_default(ip), "eth0", via=gateway), near]
+                addresses.append(f"{ip}/{block.partition('/')[2] if self.model.bridge else _full(ip)}")
+            eth0 = Interface("eth0", "veth", self.pod_mtu, tuple(addresses), mac(pod.ip), peer=self.veth(pod))
+            self._built[pod.key] = Netns("pod", pod.key, [LOOPBACK, eth0], routes)
         return self._built[pod.key]
-
-    def _pod_parts(self, pod: Pod) -> tuple[list[Interface], list[Route]]:
-        addresses, routes = [], []
-        for ip in pod.ips:
-            block = next((c for c in self.ranges.get(pod.node, ()) if in_cidr(ip, c)), f"{ip}/{_full(ip)}")
-            if self.model.bridge and not block.endswith(f"/{_full(ip)}"):
-                length, gateway = block.partition("/")[2], _nth(block, 1)
-                routes.append(Route(str(parse_cidr(block)), "eth0", src=ip, proto="kernel", scope="link"))
-            else:
-                length, gateway = str(_full(ip)), "fe80::1" if ":" in ip else "169.254.1.1"
-                routes.append(Route(f"{gateway}/{_full(ip)}", "eth0", scope="link"))
-            addresses.append(f"{ip}/{length}")
-            routes.insert(0, Route(_default(ip), "eth0", via=gateway))
-        eth0 = Interface("eth0", "veth", self.pod_mtu, tuple(addresses), mac(pod.ip), peer=self.veth(pod))
-        return [LOOPBACK, eth0], routes
 
     def veth(self, pod: Pod) -> str:
         """The name of the node's end of a Pod's wire: a prefix and a hash, as plugins name it."""
@@ -233,124 +215,90 @@ class Wiring:
         """The namespace of a node: its own devices, its Pods' wires and routes to everybody else's Pods."""
         key = f"node {name}"
         if key not in self._built:
-            node = self.nodes[name]
-            self._built[key] = Netns("node", name, self._node_interfaces(node), self._node_routes(node))
+            self._built[key] = Netns("node", name, self._interfaces(self.nodes[name]), self._routes(self.nodes[name]))
         return self._built[key]
 
-    def _node_interfaces(self, node: Node) -> Iterator[Interface]:
-        own = [c for c in self.ranges[node.name] if not c.endswith(("/32", "/128"))]
+    def _interfaces(self, node: Node) -> Iterator[Interface]:
+        own = [c for c in self.ranges[node.name] if _is_block(c)]
         yield LOOPBACK
-        yield Interface(
-            "eth0", "eth", self._settings.mtu, tuple(self._with_prefix(a) for a in node.addresses), mac(node.ip)
-        )
+        yield Interface("eth0", "eth", self.settings.mtu, tuple(map(self._with_prefix, node.addresses)), mac(node.ip))
         if self.model.bridge:
             gateways = tuple(f"{_nth(c, 1)}/{c.partition('/')[2]}" for c in own)
             yield Interface(self.model.bridge, "bridge", self.pod_mtu, gateways, mac(f"bridge {node.name}"))
         if self.model.tunnel:
             ends = tuple(f"{_nth(c, 0)}/{_full(c)}" for c in own)
             yield Interface(self.model.tunnel, "vxlan", self.pod_mtu, ends, mac(f"vtep {node.name}"))
-        for pod in self._pods_on.get(node.name, ()):
-            if not pod.host_network:
-                peer = f"eth0 of {pod.key}"
-                yield Interface(
-                    self.veth(pod), "veth", self.pod_mtu, (), mac(f"veth {pod.key}"), self.model.bridge, peer
-                )
+        for pod in self.pods_on.get(node.name, ()):
+            veth, peer = self.veth(pod), f"eth0 of {pod.key}"
+            yield Interface(veth, "veth", self.pod_mtu, (), mac(f"veth {pod.key}"), self.model.bridge, peer)
 
-    def _node_routes(self, node: Node) -> Iterator[Route]:
-        for address in node.addresses:
-            block = self._with_prefix(address)
-            if any(_default(address) == _default(a) for a in node.addresses[: node.addresses.index(address)]):
-                continue
-            yield Route(_default(address), "eth0", via=_nth(block, 1), proto="static")
-            if not block.endswith(("/32", "/128")):
-                yield Route(str(parse_cidr(block)), "eth0", src=address, proto="kernel", scope="link")
-        yield from self._own_routes(node)
-        for other in self.nodes.values():
-            if other.name != node.name and other.name not in self._settings.withdrawn_routes:
-                yield from self._routes_to(other)
-
-    def _own_routes(self, node: Node) -> Iterator[Route]:
-        if not self.model.bridge:
-            for pod in self._pods_on.get(node.name, ()):
-                for ip in () if pod.host_network else pod.ips:
-                    yield Route(f"{ip}/{_full(ip)}", self.veth(pod), scope="link")
+    def _routes(self, node: Node) -> Iterator[Route]:
+        for address in {family(a): a for a in reversed(node.addresses)}.values():
+            network = str(ipaddress.ip_network(self._with_prefix(address), strict=False))
+            yield Route(_default(address), "eth0", via=_nth(network, 1), proto="static")
+            yield Route(network, "eth0", src=address, proto="kernel", scope="link")
         for block in self.ranges[node.name]:
             if self.model.bridge:
                 yield Route(block, self.model.bridge, src=_nth(block, 1), proto="kernel", scope="link")
-            elif not block.endswith(("/32", "/128")):
+            elif _is_block(block):
                 yield Route(block, "", kind="blackhole", proto="bird" if self.model.remote == "fabric" else "")
-
-    def _routes_to(self, other: Node) -> Iterator[Route]:
-        for block in self.ranges[other.name]:
-            if self.model.remote == "node":
-                via = next((a for a in other.addresses if family(a) == family(block)), other.ip)
-                yield Route(block, "eth0", via=via)
-            elif self.model.remote == "tunnel":
-                yield Route(block, self.model.tunnel, via=_nth(block, 0), onlink=True)
+        for pod in self.pods_on.get(node.name, ()) if not self.model.bridge else ():
+            yield from (Route(f"{ip}/{_full(ip)}", self.veth(pod), scope="link") for ip in pod.ips)
+        for other in self.nodes.values():
+            hidden = other.name == node.name or other.name in self.settings.withdrawn_routes
+            for block in () if hidden else self.ranges[other.name]:
+                if self.model.remote == "node":
+                    via = next((a for a in other.addresses if family(a) == family(block)), other.ip)
+                    yield Route(block, "eth0", via=via)
+                elif self.model.remote == "tunnel":
+                    yield Route(block, self.model.tunnel, via=_nth(block, 0), onlink=True)
 
     @cached_property
     def router(self) -> Netns:
         """The fabric's router, the nodes' default gateway: the node network, what it was told of Pods, the world."""
-        cidr, internet = self._settings.node_cidr, "uplink"
-        interfaces = [Interface("lan", "eth", self._settings.mtu, (f"{_nth(cidr, 1)}/{cidr.partition('/')[2]}",))]
-        routes = [Route("0.0.0.0/0", internet), Route("::/0", internet), Route(cidr, "lan", scope="link")]
+        cidr, proto = self.settings.node_cidr, "" if self.settings.network == "cloud" else "bgp"
+        lan = Interface("lan", "eth", self.settings.mtu, (f"{_nth(cidr, 1)}/{cidr.partition('/')[2]}",))
+        routes = [Route("0.0.0.0/0", "uplink"), Route("::/0", "uplink"), Route(cidr, "lan", scope="link")]
         for node in self.nodes.values():
             routes += [Route(f"{a}/{_full(a)}", "lan", scope="link") for a in node.addresses if not in_cidr(a, cidr)]
-            if self.model.remote == "fabric" and node.name not in self._settings.withdrawn_routes:
-                proto = "" if self._settings.network == "cloud" else "bgp"
+            if self.model.remote == "fabric" and node.name not in self.settings.withdrawn_routes:
                 routes += [Route(c, "lan", via=node.ip, proto=proto) for c in self.ranges[node.name]]
-        return Netns("fabric", "router", interfaces, routes)
-
-    def host_ports(self, node: str) -> Mapping[tuple[int, str], list[tuple[Pod, ContainerPort]]]:
-        """The host ports that Pods of a node ask for, by number and protocol."""
-        if node not in self._host_ports:
-            table: dict[tuple[int, str], list[tuple[Pod, ContainerPort]]] = {}
-            for pod in self._pods_on.get(node, ()):
-                for port in () if pod.host_network else pod.ports:
-                    if port.host_port and pod.ips:
-                        table.setdefault((port.host_port, port.protocol), []).append((pod, port))
-            self._host_ports[node] = table
-        return self._host_ports[node]
+        return Netns("fabric", "router", [lan], routes)
 
     @cached_property
-    def pod_cidrs(self) -> tuple[str, ...]:
-        """The blocks that hold Pods of the whole cluster."""
-        if self.model.bridge == "docker0":
-            return (DOCKER_CIDR,)
-        known = [c for c in (self._settings.pod_cidr, self._settings.pod_cidr6) if c]
-        for block in (b for blocks in self.ranges.values() for b in blocks):
-            if not in_any(block.partition("/")[0], tuple(known)):
-                known.append(block)
-        return tuple(known)
+    def _inside(self) -> tuple[str, ...]:
+        s = self.settings
+        own = (*([s.node_cidr] if s.network == "cloud" else []), s.pod_cidr, s.pod_cidr6)
+        blocks = (c for node in self.nodes.values() for c in node.pod_cidrs)
+        return (*own, *s.non_masquerade_cidrs, "224.0.0.0/4", *(c for c in blocks if not in_any(_nth(c, 0), own)))
 
     def leaves_cluster(self, ip: str) -> bool:
-        """Whether a Pod's packet to *ip* is masqueraded: not for Pods, the cloud's own network, and the ranges that
-        the knob ``non_masquerade_cidrs`` leaves out."""
-        own = (self._settings.node_cidr,) if self._settings.network == "cloud" else ()
-        return not in_any(ip, (*self.pod_cidrs, *own, *self._settings.non_masquerade_cidrs, "224.0.0.0/4"))
-
-    def vtep(self, via: str) -> Node:
-        """The node behind a tunnel's next hop: what ``ip neigh`` and ``bridge fdb`` of the tunnel device say."""
-        return self._vteps[via]
+        """Whether a Pod's packet to *ip* is masqueraded: not if it is for a Pod, the cloud's own
+        network, or a range that the knob ``non_masquerade_cidrs`` leaves out. Docker always does it."""
+        known = ip in self._pod_ips or in_any(ip, self._inside)
+        return not in_cidr(ip, DOCKER_CIDR) if self.settings.network == "docker" else not known
 
     @cached_property
-    def _vteps(self) -> Mapping[str, Node]:
+    def _pod_ips(self) -> frozenset[str]:
+        return frozenset(ip for _, ip in self._holders)
+
+    @cached_property
+    def vteps(self) -> Mapping[str, Node]:
+        """The node behind a tunnel's next hop: what ``ip neigh`` and ``bridge fdb`` of the tunnel device say."""
         return {_nth(c, 0): n for n in self.nodes.values() for c in self.ranges[n.name]}
 
-    def outside_host(self, ip: str) -> OutsideHost | None:
-        """A machine outside the cluster that has *ip*: a host of the internet knob, a resolver that nodes use, the
-        cloud's metadata service, or the machine of the API server (where Service default/kubernetes leads)."""
-        if ip == METADATA_IP:
-            return OutsideHost(METADATA_IP, "cloud-metadata", (80,))
-        words = (self._settings.node_resolv_conf or "").split()
-        if ("nameserver", ip) in pairwise(words) and not self._settings.internet.unreachable:
-            return OutsideHost(ip, "resolver", (53,))
-        if ip in self._api_servers:
-            return OutsideHost(ip, "control-plane", (API_PORT,))
-        return next((h for h in self._settings.internet.hosts if h.ip == ip), None)
+    @cached_property
+    def outside(self) -> Mapping[str, OutsideHost]:
+        """Machines outside the cluster by address: hosts of the internet knob, resolvers that nodes use, the cloud's
+        metadata service, and the machine of the API server (where Service default/kubernetes leads)."""
+        internet, words = self.settings.internet, (self.settings.node_resolv_conf or "").split()
+        resolvers = [] if internet.unreachable else [ip for word, ip in pairwise(words) if word == "nameserver"]
+        hosts = [*internet.hosts, *(OutsideHost(ip, "resolver", (53,)) for ip in resolvers)]
+        hosts += [OutsideHost(ip, "control-plane", (API_PORT,)) for ip in self._api]
+        return {h.ip: h for h in (*hosts, OutsideHost(METADATA_IP, "cloud-metadata", (80,)))}
 
     def _with_prefix(self, ip: str) -> str:
-        cidr = self._settings.node_cidr
+        cidr = self.settings.node_cidr
         return f"{ip}/{cidr.partition('/')[2] if in_cidr(ip, cidr) else 64 if ':' in ip else 24}"
 
 
@@ -375,10 +323,14 @@ def _full(ip: str) -> int:
     return 128 if ":" in ip else 32
 
 
+def _is_block(cidr: str) -> bool:
+    return not cidr.endswith(f"/{_full(cidr)}")
+
+
 def _default(ip: str) -> str:
     return "::/0" if ":" in ip else "0.0.0.0/0"
 
 
 def _nth(cidr: str, n: int) -> str:
     block = ipaddress.ip_network(cidr, strict=False)
-    return str(block.network_address + n) if n < block.num_addresses else str(block.network_address)
+    return str(block.network_address + (n if n < block.num_addresses else 0))

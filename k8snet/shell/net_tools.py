@@ -110,7 +110,7 @@ def _neighbours(moment: Moment, netns: Netns) -> Iterator[tuple[str, str, str, s
         return
     for route in netns.routes:
         if route.onlink:
-            yield route.via, route.device, wiring.mac(f"vtep {wires.vtep(route.via).name}"), "PERMANENT"
+            yield route.via, route.device, wiring.mac(f"vtep {wires.vteps[route.via].name}"), "PERMANENT"
     for pod in moment.snapshot.pods_on.get(netns.name, ()):
         for address in () if pod.host_network else pod.ips:
             yield address, wires.model.bridge or wires.veth(pod), wiring.mac(pod.ip), "REACHABLE"
@@ -125,7 +125,7 @@ def bridge(moment: Moment, client: Client, words: list[str]) -> Result:
     for address, device, mac, _ in _neighbours(moment, netns):
         pod = wires.holder(netns.name, address)
         if pod is None:
-            lines.append(f"{mac} dev {device} dst {wires.vtep(address).ip} self permanent")
+            lines.append(f"{mac} dev {device} dst {wires.vteps[address].ip} self permanent")
         elif wires.model.bridge:
             lines.append(f"{mac} dev {wires.veth(pod)} master {device}")
     return _text([line for line in lines if words[-1] in (*line.split(), "fdb", "show")])
