@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from k8snet.controlplane.settings import Settings
-from k8snet.manifests import validation
+from k8snet.manifests import rules, validation
 from k8snet.manifests.addresses import IPNetwork, family, parse_ip
 from k8snet.manifests.errors import ApiError, FieldError
 from k8snet.manifests.field_errors import Errors, invalid
@@ -47,7 +47,7 @@ def allocate(
     _sync_cluster_ip(spec, before)
     pool = _Pool(others, before, settings, rng)
     if spec.get("type") != "ExternalName":
-        _refuse_if(result, cluster_ips(spec, before))
+        _refuse_if(result, cluster_ips(spec, "spec", rules.context(result, old)))
         _families(result, before, families(settings))
     _cluster_ips(result, before, pool)
     _node_ports(result, before, pool)

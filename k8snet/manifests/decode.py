@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +23,7 @@ from k8snet.manifests.schema import CUSTOM_RESOURCES, Type, structs
 QUANTITY = re.compile(r"^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$")
 _INTEGERS = {"int32": 2**31, "int64": 2**63}
 _PYTHON = {"string": str, "bool": bool, "struct": dict, "map": dict, "list": list}
+_ZEROS = {"list": [], "map": {}, "bool": False, "any": None, "quantity": "0", "int32": 0, "int64": 0, "intstr": 0}
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
@@ -92,9 +94,9 @@ def _read(obj: Object) -> tuple[Object, list[str]]:
         return dict(obj), []
     reading = _Reading()
     decoded = reading.struct(kind, _body(obj), "", "")
-    if reading.wrong and kind not in CUSTOM_RESOURCES:
-        first = next((w for w in reading.wrong if w.ends_reading), reading.wrong[0])
-        raise _bad_request(obj, first.text)
+    wrong = [w for w in reading.wrong if kind not in CUSTOM_RESOURCES or w.path.startswith("metadata")]
+    if wrong:
+        raise _bad_request(obj, next((w for w in wrong if w.ends_reading), wrong[0]).text)
     return {"apiVersion": obj["apiVersion"], "kind": kind, **decoded}, reading.unknown
 
 
@@ -199,7 +201,7 @@ class _Reading:
     def zero(self, wanted: Type) -> Any:
         if wanted.base == "struct":
             return self.struct(wanted.struct, {}, "", "")
-        return {"list": [], "map": {}, "string": "", "bool": False, "any": None, "quantity": "0"}.get(wanted.base, 0)
+        return copy(_ZEROS.get(wanted.base, ""))
 
 
 def _what(value: Any) -> str:

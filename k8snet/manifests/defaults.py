@@ -2,7 +2,8 @@
 
 Facts: pkg/apis/{core,apps,networking,discovery}/v1/defaults.go, the create strategies of Namespace and Secret, and the
 ``default:`` lines of the Gateway API's CRDs. Cluster IPs, families and node ports are given out later, by the
-allocator. The object is walked along the field table: what stands here under a struct's name is done to every such struct.
+allocator. The object is walked along the field table: what stands under a struct's name in ``defaults.yaml`` and in RULES is
+done to every such struct.
 """
 
 from __future__ import annotations
@@ -12,71 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from k8snet.manifests.kinds import KINDS, Object
-from k8snet.manifests.schema import Type, structs
-
-# struct: fields that get a value where they are absent
-VALUES: Mapping[str, Mapping[str, Any]] = {
-    "ServiceSpec": {"sessionAffinity": "None", "type": "ClusterIP"},
-    "ServicePort": {"protocol": "TCP"},
-    "NamespaceStatus": {"phase": "Active"},
-    "PodSpec": {
-        "dnsPolicy": "ClusterFirst",
-        "restartPolicy": "Always",
-        "securityContext": {},
-        "terminationGracePeriodSeconds": 30,
-        "schedulerName": "default-scheduler",
-    },
-    "Container": {"terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"},
-    "EphemeralContainer": {"terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"},
-    "ContainerPort": {"protocol": "TCP"},
-    "Probe": {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3},
-    "HTTPGetAction": {"path": "/", "scheme": "HTTP"},
-    "GRPCAction": {"service": ""},
-    "ObjectFieldSelector": {"apiVersion": "v1"},
-    "ResourceFieldSelector": {"divisor": "0"},
-    "HostPathVolumeSource": {"type": ""},
-    "SecretVolumeSource": {"defaultMode": 0o644},
-    "ConfigMapVolumeSource": {"defaultMode": 0o644},
-    "DownwardAPIVolumeSource": {"defaultMode": 0o644},
-    "ProjectedVolumeSource": {"defaultMode": 0o644},
-    "Secret": {"type": "Opaque"},
-    "EndpointPort": {"name": "", "protocol": "TCP"},
-    "EndpointPort.core": {"protocol": "TCP"},
-    "NetworkPolicyPort": {"protocol": "TCP"},
-    "IngressClassParametersReference": {"scope": "Cluster"},
-    "DeploymentSpec": {"replicas": 1, "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600},
-    "DeploymentStrategy": {"type": "RollingUpdate"},
-    "RollingUpdateDeployment": {"maxUnavailable": "25%", "maxSurge": "25%"},
-    "ReplicaSetSpec": {"replicas": 1},
-    "StatefulSetSpec": {
-        "replicas": 1,
-        "revisionHistoryLimit": 10,
-        "podManagementPolicy": "OrderedReady",
-        "persistentVolumeClaimRetentionPolicy": {},
-    },
-    "StatefulSetPersistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
-    "StatefulSetUpdateStrategy": {"type": "RollingUpdate"},
-    "RollingUpdateStatefulSetStrategy": {"partition": 0},
-    "DaemonSetSpec": {"revisionHistoryLimit": 10},
-    "DaemonSetUpdateStrategy": {"type": "RollingUpdate"},
-    "RollingUpdateDaemonSet": {"maxUnavailable": 1, "maxSurge": 0},
-    "Listener": {"allowedRoutes": {}},
-    "AllowedRoutes": {"namespaces": {}},
-    "RouteNamespaces": {"from": "Same"},
-    "RouteGroupKind": {"group": "gateway.networking.k8s.io"},
-    "ListenerTLSConfig": {"mode": "Terminate"},
-    "SecretObjectReference": {"group": "", "kind": "Secret"},
-    "ParentReference": {"group": "gateway.networking.k8s.io", "kind": "Gateway"},
-    "HTTPRouteSpec": {"rules": [{}]},
-    "HTTPRouteRule": {"matches": [{}]},
-    "HTTPRouteMatch": {"path": {}},
-    "HTTPPathMatch": {"type": "PathPrefix", "value": "/"},
-    "HTTPHeaderMatch": {"type": "Exact"},
-    "HTTPQueryParamMatch": {"type": "Exact"},
-    "HTTPBackendRef": {"group": "", "kind": "Service", "weight": 1},
-    "BackendObjectReference": {"group": "", "kind": "Service"},
-    "HTTPRequestRedirectFilter": {"statusCode": 302},
-}
+from k8snet.manifests.schema import Type, structs, table
 
 
 def fill(obj: Object) -> Object:
@@ -92,7 +29,7 @@ def fill(obj: Object) -> Object:
 
 def _struct(struct: str, value: Object) -> Object:
     result = dict(value)
-    for name, default in VALUES.get(struct, {}).items():
+    for name, default in table("defaults").get(struct, {}).items():
         result.setdefault(name, default)
     if struct in RULES:
         RULES[struct](result)

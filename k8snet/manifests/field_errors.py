@@ -5,7 +5,7 @@ All yield errors, so that rules read as ``yield from required(path)``; paths are
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from k8snet.manifests.errors import FieldError, render
@@ -53,21 +53,6 @@ def too_long(path: str, limit: int) -> Errors:
 def too_many(path: str, count: int, limit: int) -> Errors:
     """More items than allowed."""
     yield FieldError(path, "Too many", f"must have at most {limit} items", str(count))
-
-
-def one_of(path: str, value: Any, supported: Iterable[str]) -> Errors:
-    """A word from a list: an empty one is required, another one unsupported."""
-    if value in (None, ""):
-        yield from required(path)
-    elif value not in supported:
-        yield from unsupported(path, value, supported)
-
-
-def not_negative(path: str, obj: Mapping[str, Any], *fields: str) -> Errors:
-    """Numbers that may be 0."""
-    for field in fields:
-        if obj.get(field, 0) < 0:
-            yield from invalid(f"{path}.{field}", obj[field], "must be greater than or equal to 0")
 
 
 def unchanged(path: str, new: Any, old: Any) -> Errors:

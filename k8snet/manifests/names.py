@@ -57,6 +57,11 @@ def dns_label(value: str) -> list[str]:
     return [*found, _regex(words, _LABEL, "my-name", "123-abc")]
 
 
+def empty_or_dns_label(value: str) -> list[str]:
+    """A DNS-1123 label, or nothing."""
+    return dns_label(value) if value else []
+
+
 def dns_subdomain(value: str) -> list[str]:
     """A DNS-1123 subdomain: most names, host names, node names."""
     return _checked(value, 253, _SUBDOMAIN, _SUBDOMAIN_WORDS, "example.com")
@@ -80,8 +85,14 @@ def wildcard(value: str) -> list[str]:
 
 
 def host(value: str) -> list[str]:
-    """A host of an Ingress."""
+    """A host name, which may begin with a wildcard."""
     return wildcard(value) if "*" in value else dns_subdomain(value)
+
+
+def ingress_host(value: str) -> list[str]:
+    """A host of an Ingress rule: a name, no address."""
+    no_name = ["must be a DNS name, not an IP address"] if parse_ip(value) is not None else []
+    return no_name + host(value)
 
 
 def generated(rule: Callable[[str], list[str]], prefix: str) -> list[str]:
@@ -130,12 +141,6 @@ def env_name(value: str) -> list[str]:
     if all(" " <= c <= "~" and c != "=" for c in value):
         return []
     return ["a valid environment variable name must consist only of printable ASCII characters other than '='"]
-
-
-def http_header(value: str) -> list[str]:
-    """The name of an HTTP header of a probe."""
-    words = "a valid HTTP header must consist of alphanumeric characters or '-'"
-    return [] if re.fullmatch("[-A-Za-z0-9]+", value) else [_regex(words, "[-A-Za-z0-9]+", "X-Header-Name")]
 
 
 def percent(value: str) -> list[str]:
@@ -206,7 +211,7 @@ def ordinary_ip(value: str) -> list[str]:
     """An address that somebody can have: what external IPs and endpoints must be."""
     found = parse_ip(value)
     if found is None:
-        return ["must be a valid IP address"]
+        return []
     ranges = (
         (found.is_unspecified, f"may not be unspecified ({value})"),
         (found.is_loopback, "may not be in the loopback range (127.0.0.0/8, ::1/128)"),
@@ -214,6 +219,11 @@ def ordinary_ip(value: str) -> list[str]:
         (_link_local_multicast(found), "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"),
     )
     return [message for holds, message in ranges if holds]
+
+
+def host_ip(value: str) -> list[str]:
+    """A strictly read address that somebody can have."""
+    return ip(value) or ordinary_ip(value)
 
 
 def _link_local_multicast(found: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:

@@ -1,4 +1,4 @@
-"""The field table of every kind (``schema.yaml``), compiled: which fields a struct has and of which Go type they are."""
+"""This package's tables, and the field table of every kind compiled: which fields a struct has and of which Go type they are."""
 
 from __future__ import annotations
 
@@ -31,29 +31,36 @@ class Type:
 
 
 @cache
+def table(name: str) -> Mapping[str, Any]:
+    """One of this package's YAML tables."""
+    text = resources.files(__package__).joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+    found: dict[str, Any] = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return found
+
+
+@cache
 def structs() -> Mapping[str, Mapping[str, Type]]:
     """The fields of every struct, by its Go name (a kind's own struct has the name of the kind)."""
-    text = resources.files(__package__).joinpath("schema.yaml").read_text(encoding="utf-8")
-    table: dict[str, Any] = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    strings = frozenset(table.pop("strings").split())
+    rows = dict(table("schema"))
+    strings = frozenset(rows.pop("strings").split())
     return {
-        struct: {field: _compile(word, table, strings) for field, word in fields.items()}
-        for struct, fields in table.items()
+        struct: {field: _compile(word, rows, strings) for field, word in fields.items()}
+        for struct, fields in rows.items()
     }
 
 
-def _compile(word: str, table: Mapping[str, Any], strings: frozenset[str]) -> Type:
+def _compile(word: str, rows: Mapping[str, Any], strings: frozenset[str]) -> Type:
     pointer, bare = word.startswith("*"), word.strip("*!")
     always = word.endswith("!")
     keep = pointer or always
     if bare == "ResourceList":
-        return Type("map", "v1.ResourceList", item=Type("quantity", "resource.Quantity"), keep_zero=keep)
+        return Type("map", "v1.ResourceList", item=Type("quantity", "resource.Quantity"), keep_zero=pointer)
     if found := re.fullmatch(r"(\[\]|map\[\]?)(.*?)\]?", bare):
-        item = _compile(found[2], table, strings)
+        item = _compile(found[2], rows, strings)
         kind, prefix = ("list", "[]") if found[1] == "[]" else ("map", "map[string]")
         return Type(kind, prefix + item.name, item=item, keep_zero=keep, always=always)
-    if bare in table:
+    if bare in rows:
         return Type("struct", "v1." + bare.partition(".")[0], bare, keep_zero=True, always=not pointer)
     if bare in strings:
-        return Type("string", _PRINTED.get(bare, "v1." + bare), keep_zero=keep)
-    return Type(bare, _PRINTED.get(bare, bare), keep_zero=keep)
+        return Type("string", _PRINTED.get(bare, "v1." + bare), keep_zero=keep, always=always)
+    return Type(bare, _PRINTED.get(bare, bare), keep_zero=keep, always=always)

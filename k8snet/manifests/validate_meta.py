@@ -6,17 +6,17 @@ pkg/apis/core/validation for finalizers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from k8snet.manifests import names
-from k8snet.manifests.field_errors import Errors, forbidden, invalid, not_negative, required, too_long
+from k8snet.manifests.field_errors import Errors, forbidden, invalid, required, too_long
 from k8snet.manifests.kinds import KINDS, Object
 
 ANNOTATIONS_LIMIT = 256 * 1024
 
 
-def on_create(obj: Object, name_rule: Callable[[str], list[str]]) -> Errors:
+def metadata(obj: Object, name_rule: Callable[[str], list[str]]) -> Errors:
     """All rules for the metadata of an object."""
     meta = obj["metadata"]
     if prefix := meta.get("generateName"):
@@ -28,37 +28,27 @@ def on_create(obj: Object, name_rule: Callable[[str], list[str]]) -> Errors:
     if KINDS[obj["kind"]].namespaced:
         namespace = meta.get("namespace", "default")
         yield from invalid("metadata.namespace", namespace, *names.dns_label(namespace))
-    yield from not_negative("metadata", meta, "generation")
-    yield from on_update(obj)
-    finalizers = meta.get("finalizers", ())
-    for finalizer in finalizers:
+    if meta.get("generation", 0) < 0:
+        yield from invalid("metadata.generation", meta["generation"], "must be greater than or equal to 0")
+    yield from labels("metadata.labels", meta.get("labels"))
+    yield from annotations_of("metadata.annotations", meta)
+    yield from _owners("metadata.ownerReferences", meta.get("ownerReferences", []))
+    for finalizer in meta.get("finalizers", ()):
         yield from invalid("metadata.finalizers", finalizer, *names.label_key(finalizer))
-    if {"orphan", "foregroundDeletion"} <= set(finalizers):
-        detail = "finalizer orphan and foregroundDeletion cannot be both set"
-        yield from invalid("metadata.finalizers", finalizers, detail)
-    for i, finalizer in enumerate(finalizers):
+    for i, finalizer in enumerate(meta.get("finalizers", ())):
         yield from known_finalizer(f"metadata.finalizers[{i}]", finalizer)
 
 
-def on_update(obj: Object) -> Errors:
-    """The rules for metadata that an update is held to."""
-    meta = obj["metadata"]
-    yield from labels("metadata.labels", meta.get("labels"))
-    yield from annotation_map("metadata.annotations", meta.get("annotations"))
-    path, owners = "metadata.ownerReferences", meta.get("ownerReferences", ())
-    controller = ""
+def _owners(path: str, owners: Sequence[Object]) -> Errors:
+    controllers = [f"{owner.get('kind')}/{owner.get('name')}" for owner in owners if owner.get("controller")]
     for owner in owners:
-        if not owner.get("apiVersion", "").rpartition("/")[2]:
-            yield from invalid(f"{path}.apiVersion", owner.get("apiVersion", ""), "version must not be empty")
-        for field in ("kind", "name", "uid"):
+        for field in ("apiVersion", "kind", "name", "uid"):
             if not owner.get(field):
-                yield from invalid(f"{path}.{field}", "", "must not be empty")
-        if owner.get("controller"):
-            this = f"{owner.get('kind', '')}/{owner.get('name', '')}"
-            if controller:
-                detail = f'Found "true" in references for {controller} and {this}'
-                yield from invalid(path, owners, f"Only one reference can have Controller set to true. {detail}")
-            controller = controller or this
+                detail = "version must not be empty" if field == "apiVersion" else "must not be empty"
+                yield from invalid(f"{path}.{field}", "", detail)
+    if len(controllers) > 1:
+        detail = f'Found "true" in references for {controllers[0]} and {controllers[1]}'
+        yield from invalid(path, owners, f"Only one reference can have Controller set to true. {detail}")
 
 
 def labels(path: str, value: Mapping[str, str] | None) -> Errors:
@@ -68,12 +58,11 @@ def labels(path: str, value: Mapping[str, str] | None) -> Errors:
         yield from invalid(path, text, *names.label_value(text))
 
 
-def annotation_map(path: str, value: Mapping[str, str] | None) -> Errors:
+def annotations_of(path: str, meta: Object) -> Errors:
     """Annotation keys (capitals are good), and the size of all together."""
-    value = value or {}
-    for key in value:
+    for key in meta.get("annotations", ()):
         yield from invalid(path, key, *names.label_key(key.lower()))
-    if sum(len(k.encode()) + len(v.encode()) for k, v in value.items()) > ANNOTATIONS_LIMIT:
+    if sum(len(k.encode()) + len(v.encode()) for k, v in meta.get("annotations", {}).items()) > ANNOTATIONS_LIMIT:
         yield from too_long(path, ANNOTATIONS_LIMIT)
 
 

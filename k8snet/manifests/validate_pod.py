@@ -1,127 +1,75 @@
-"""Rules for Pods and for the Pod part of workloads (pkg/apis/core/validation, ValidatePodSpec, ValidatePodUpdate)."""
+"""Rules for Pods and containers that look at more than one field (pkg/apis/core/validation, ValidatePodSpec and
+ValidatePodUpdate). Left out: security contexts, most sources of variables and volumes, node affinity."""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+import re
+from decimal import Decimal, InvalidOperation
 
-from k8snet.manifests import names, validate_meta
-from k8snet.manifests.field_errors import (
-    Errors,
-    duplicate,
-    forbidden,
-    invalid,
-    one_of,
-    required,
-    unsupported,
-)
+from k8snet.manifests import names
+from k8snet.manifests.field_errors import Errors, duplicate, forbidden, invalid, not_found, required
 from k8snet.manifests.kinds import Object
-from k8snet.manifests.validate_containers import containers, resources, volumes
+from k8snet.manifests.rules import Context, check, rule
 
-_DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
-_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+_HANDLERS = {
+    "exec": "ExecAction",
+    "httpGet": "HTTPGetAction",
+    "tcpSocket": "TCPSocketAction",
+    "grpc": "GRPCAction",
+    "sleep": "SleepAction",
+}
+_RESOURCES = re.compile(r"cpu|memory|ephemeral-storage|hugepages-.*|.*/.*")
+_UNITS = {"": Decimal(1), "m": Decimal("1e-3"), "u": Decimal("1e-6"), "n": Decimal("1e-9"), "k": Decimal(1000)} | {
+    letter + i: Decimal(1024 if i else 1000) ** power for power, letter in enumerate("KMGTPE", 1) for i in ("", "i")
+}
 _MAY_CHANGE = (
-    "`spec.containers[*].image`",
-    "`spec.initContainers[*].image`",
-    "`spec.activeDeadlineSeconds`",
-    "`spec.tolerations` (only additions to existing tolerations)",
-    "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
+    "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only "
+    "additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was "
+    "previously negative)"
 )
 
 
-def pod(obj: Object, old: Object | None) -> Errors:
-    """All rules, in the server's order."""
-    if old is not None:
-        yield from validate_meta.on_update(obj)
-    yield from validate_meta.on_create(obj, names.dns_subdomain)
-    spec, before = obj["spec"], (old or {}).get("spec", {})
-    yield from pod_spec("spec", spec, before, is_pod=True)
-    for group in ("containers", "initContainers"):
-        for i, container in enumerate(spec.get(group, ())):
-            image = container.get("image", "")
-            if image != image.strip():
-                detail = "must not have leading or trailing whitespace"
-                yield from invalid(f"spec.{group}[{i}].image", image, detail)
-    if old is not None:
-        yield from _update(spec, before)
-
-
-def pod_spec(path: str, spec: Object, old: Object, is_pod: bool) -> Errors:
-    """The spec of a Pod (*is_pod*) or of a template; addresses that *old* had stay allowed."""
-    mountable, volume_errors = volumes(f"{path}.volumes", spec.get("volumes", ()))
-    for problems in volume_errors:
-        yield from problems
-    for group in ("containers", "initContainers", "ephemeralContainers"):
-        yield from containers(path, spec, group, mountable)
-    yield from resources(f"{path}.resources", spec.get("resources", {}))
-    if spec.get("hostNetwork"):
-        yield from _host_network(path, spec, is_pod)
-    yield from one_of(f"{path}.restartPolicy", spec.get("restartPolicy"), ("Always", "OnFailure", "Never"))
-    yield from one_of(f"{path}.dnsPolicy", spec.get("dnsPolicy"), _DNS_POLICIES)
-    yield from validate_meta.labels(f"{path}.nodeSelector", spec.get("nodeSelector"))
-    yield from _affinity(f"{path}.affinity", spec.get("affinity", {}))
-    yield from _dns_config(f"{path}.dnsConfig", spec, old.get("dnsConfig", {}))
-    for i, gate in enumerate(spec.get("readinessGates", ())):
-        kind = gate.get("conditionType", "")
-        yield from invalid(f"{path}.readinessGates[{i}].conditionType", kind, *names.label_key(kind))
-    yield from _scheduling_gates(f"{path}.schedulingGates", spec.get("schedulingGates", ()))
-    yield from _spread(f"{path}.topologySpreadConstraints", spec.get("topologySpreadConstraints", ()))
-    for field, rule in (("serviceAccountName", names.dns_subdomain), ("nodeName", names.dns_subdomain)):
-        if value := spec.get(field):
-            yield from invalid(f"{path}.{field}", value, *rule(value))
-    seconds = spec.get("activeDeadlineSeconds")
-    if seconds is not None and not 1 <= seconds < 2**31:
-        yield from invalid(f"{path}.activeDeadlineSeconds", seconds, "must be between 1 and 2147483647, inclusive")
-    for field in ("hostname", "subdomain"):
-        if value := spec.get(field):
-            yield from invalid(f"{path}.{field}", value, *names.dns_label(value))
-    yield from _tolerations(f"{path}.tolerations", spec.get("tolerations", ()))
-    kept = {alias.get("ip") for alias in old.get("hostAliases", ())}
-    for i, alias in enumerate(spec.get("hostAliases", ())):
-        here, ip = f"{path}.hostAliases[{i}]", alias.get("ip", "")
-        yield from invalid(f"{here}.ip", ip, *(names.ip(ip) if ip not in kept else ()))
-        for n, name in enumerate(alias.get("hostnames", ())):
-            yield from invalid(f"{here}.hostnames[{n}]", name, *names.dns_subdomain(name))
-    for field in ("priorityClassName", "runtimeClassName"):
-        value = spec.get(field)
-        if value is not None:
-            yield from invalid(f"{path}.{field}", value, *names.dns_subdomain(value))
-    if "preemptionPolicy" in spec:
-        yield from one_of(f"{path}.preemptionPolicy", spec["preemptionPolicy"], ("PreemptLowerPriority", "Never"))
-    if "os" in spec:
-        yield from _os(f"{path}.os", spec["os"].get("name", ""))
-
-
-def _os(path: str, name: str) -> Errors:
-    if not name:
-        yield from required(f"{path}.name", "cannot be empty")
-    elif name not in ("linux", "windows"):
-        yield from unsupported(path, name, ("linux", "windows"))
-
-
-def _host_network(path: str, spec: Object, is_pod: bool) -> Errors:
+@rule
+def host_ports(spec: Object, path: str, context: Context) -> Errors:
+    """No two containers ask for one port of the node."""
     for i, container in enumerate(spec.get("containers", ())):
         for n, port in enumerate(container.get("ports", ())):
+            text = f"{port.get('protocol', '')}/{port.get('hostIP', '')}/{port.get('hostPort', 0)}"
+            if port.get("hostPort") and (path, text) in context.seen:
+                yield from duplicate(f"{path}.containers[{i}].ports[{n}].hostPort", text)
+            context.seen.add((path, text))
+
+
+@rule
+def host_network(spec: Object, path: str, context: Context) -> Errors:
+    """On the node's network a container's port is the node's port."""
+    for i, container in enumerate(spec.get("containers", ()) if spec.get("hostNetwork") else ()):
+        for n, port in enumerate(container.get("ports", ())):
             host = port.get("hostPort", 0)
-            if (is_pod or host) and host != port.get("containerPort", 0):
+            if (host or context.obj["kind"] == "Pod") and host != port.get("containerPort", 0):
                 detail = "must match `containerPort` when `hostNetwork` is true"
                 yield from invalid(f"{path}.containers[{i}].ports[{n}].hostPort", host, detail)
 
 
-def _dns_config(path: str, spec: Object, old: Object) -> Errors:
-    config = spec.get("dnsConfig")
+@rule
+def dns_config(spec: Object, path: str, context: Context) -> Errors:
+    """What the C library takes, and a name server at least under dnsPolicy None."""
+    config, path = spec.get("dnsConfig"), f"{path}.dnsConfig"
     servers, searches = (config or {}).get("nameservers", []), (config or {}).get("searches", [])
-    if spec.get("dnsPolicy") == "None" and config is None:
-        yield from required(path, "must provide `dnsConfig` when `dnsPolicy` is None")
-        return
     if spec.get("dnsPolicy") == "None" and not servers:
-        detail = "must provide at least one DNS nameserver when `dnsPolicy` is None"
-        yield from required(f"{path}.nameservers", detail)
+        if config is None:
+            yield from required(path, "must provide `dnsConfig` when `dnsPolicy` is None")
+        else:
+            detail = "must provide at least one DNS nameserver when `dnsPolicy` is None"
+            yield from required(f"{path}.nameservers", detail)
         return
     if len(servers) > 3:
         yield from invalid(f"{path}.nameservers", servers, "must not have more than 3 nameservers")
     for i, server in enumerate(servers):
-        if server not in old.get("nameservers", ()):
-            yield from invalid(f"{path}.nameservers[{i}]", server, *names.ip(server))
+        yield from invalid(
+            f"{path}.nameservers[{i}]", server, *(names.ip(server) if server not in context.kept else ())
+        )
     if len(searches) > 32:
         yield from invalid(f"{path}.searches", searches, "must not have more than 32 search paths")
     if len(" ".join(searches).encode()) > 2048:
@@ -135,163 +83,190 @@ def _dns_config(path: str, spec: Object, old: Object) -> Errors:
             yield from required(f"{path}.options[{i}]", "must not be empty")
 
 
-def _scheduling_gates(path: str, gates: Any) -> Errors:
-    seen = set()
-    for i, gate in enumerate(gates):
-        name = gate.get("name", "")
-        yield from invalid(f"{path}[{i}]", name, *names.label_key(name))
-        if name in seen:
-            yield from duplicate(f"{path}[{i}]", name)
-        seen.add(name)
+@rule
+def volume_source(volume: Object, path: str, context: Context) -> Errors:
+    """Exactly one source."""
+    sources = [field for field in volume if field != "name"]
+    if not sources:
+        yield from required(path, "must specify a volume type")
+    for field in sources[1:]:
+        yield from forbidden(f"{path}.{field}", "may not specify more than 1 volume type")
 
 
-def _spread(path: str, constraints: Any) -> Errors:
-    for i, constraint in enumerate(constraints):
-        here, skew = f"{path}[{i}]", constraint.get("maxSkew", 0)
-        if skew <= 0:
-            yield from invalid(f"{here}.maxSkew", skew, "must be greater than zero")
-        if not constraint.get("topologyKey"):
-            yield from required(f"{here}.topologyKey", "can not be empty")
-        action = constraint.get("whenUnsatisfiable", "")
-        if action not in ("DoNotSchedule", "ScheduleAnyway"):
-            yield from unsupported(f"{here}.whenUnsatisfiable", action, ("DoNotSchedule", "ScheduleAnyway"))
-        yield from validate_meta.label_selector(f"{here}.labelSelector", constraint.get("labelSelector"))
+@rule
+def mounts(container: Object, path: str, context: Context) -> Errors:
+    """A volume that the Pod has, each at a place of its own."""
+    template = context.obj["spec"].get("template")
+    spec = context.obj["spec"] if template is None else template.get("spec", {})
+    volumes = {volume.get("name") for volume in spec.get("volumes", ())}
+    places = [mount.get("mountPath", "") for mount in container.get("volumeMounts", ())]
+    for i, mount in enumerate(container.get("volumeMounts", ())):
+        here, name = f"{path}.volumeMounts[{i}]", mount.get("name", "")
+        if not name:
+            yield from required(f"{here}.name")
+        if name not in volumes:
+            yield from not_found(f"{here}.name", name)
+        if not places[i]:
+            yield from required(f"{here}.mountPath")
+        if places[i] in places[:i]:
+            yield from invalid(f"{here}.mountPath", places[i], "must be unique")
 
 
-def _tolerations(path: str, tolerations: Any) -> Errors:
-    for i, toleration in enumerate(tolerations):
-        here, key, value = f"{path}[{i}]", toleration.get("key", ""), toleration.get("value", "")
-        operator, effect = toleration.get("operator", ""), toleration.get("effect", "")
-        if key:
-            yield from invalid(f"{here}.key", key, *names.label_key(key))
-        elif operator != "Exists":
-            detail = 'operator must be Exists when `key` is empty, which means "match all values and all keys"'
-            yield from invalid(f"{here}.operator", operator, detail)
-        if toleration.get("tolerationSeconds") is not None and effect != "NoExecute":
-            yield from invalid(f"{here}.effect", effect, "effect must be 'NoExecute' when `tolerationSeconds` is set")
-        if operator in ("Equal", "") and names.label_value(value):
-            yield from invalid(f"{here}.operator", value, ";".join(names.label_value(value)))
-        elif operator == "Exists" and value:
-            yield from invalid(f"{here}.operator", value, "value must be empty when `operator` is 'Exists'")
-        elif operator not in ("Equal", "", "Exists"):
-            yield from unsupported(f"{here}.operator", operator, ("Equal", "Exists"))
-        if effect:
-            yield from one_of(f"{here}.effect", effect, _EFFECTS)
+@rule
+def env_source(variable: Object, path: str, context: Context) -> Errors:
+    """A value, or one source of it."""
+    source, path = variable.get("valueFrom"), f"{path}.valueFrom"
+    if source == {}:
+        detail = "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`"
+        yield from invalid(path, "", detail)
+    elif source and variable.get("value"):
+        yield from invalid(path, "", "may not be specified when `value` is not empty")
+    elif source and len(source) > 1:
+        yield from invalid(path, "", "may not have more than one field specified at a time")
 
 
-def taints(path: str, listed: Any) -> Errors:
-    """The taints of a Node."""
-    seen = set()
-    for i, taint in enumerate(listed):
-        here, key, value = f"{path}[{i}]", taint.get("key", ""), taint.get("value", "")
-        yield from invalid(f"{here}.key", key, *names.label_key(key))
-        if problems := names.label_value(value):
-            yield from invalid(f"{here}.value", value, ";".join(problems))
-        yield from one_of(f"{here}.effect", taint.get("effect"), _EFFECTS)
-        if (key, taint.get("effect")) in seen:
-            yield from duplicate(here, taint, "taints must be unique by key and effect pair")
-        seen.add((key, taint.get("effect")))
+def quantity(text: str) -> Decimal:
+    """The number that a quantity (``100m``, ``1Gi``, ``2e3``) stands for; 0 for text that is none."""
+    number = text.rstrip("imunkKMGTPE")
+    try:
+        return Decimal(number) * _UNITS.get(text[len(number) :], Decimal(1))
+    except InvalidOperation:
+        return Decimal(0)
 
 
-_REQUIRED, _PREFERRED = (f"{word}DuringSchedulingIgnoredDuringExecution" for word in ("required", "preferred"))
+@rule
+def resources(container: Object, path: str, context: Context) -> Errors:
+    """Known names, no negative amounts, requests not above limits."""
+    wanted, path = container.get("resources", {}), f"{path}.resources"
+    for field in ("limits", "requests"):
+        for name, amount in wanted.get(field, {}).items():
+            here, limit = f"{path}.{field}[{name}]", wanted.get("limits", {}).get(name, amount)
+            if not _RESOURCES.fullmatch(name):
+                yield from invalid(here, name, "must be a standard resource type or fully qualified")
+                yield from invalid(here, name, "must be a standard resource for containers")
+            if quantity(amount) < 0:
+                yield from invalid(here, amount, "must be greater than or equal to 0")
+            if quantity(amount) > quantity(limit):
+                yield from invalid(f"{path}.requests", amount, f"must be less than or equal to {name} limit of {limit}")
 
 
-def _affinity(path: str, affinity: Object) -> Errors:
-    node = affinity.get("nodeAffinity", {})
-    if _REQUIRED in node:
-        terms = node[_REQUIRED].get("nodeSelectorTerms", ())
-        here = f"{path}.nodeAffinity.{_REQUIRED}.nodeSelectorTerms"
-        if not terms:
-            yield from required(here, "must have at least one node selector term")
-        for i, term in enumerate(terms):
-            yield from _node_term(f"{here}[{i}]", term)
-    for i, term in enumerate(node.get(_PREFERRED, ())):
-        here = f"{path}.nodeAffinity.{_PREFERRED}[{i}]"
-        yield from _weight(here, term)
-        yield from _node_term(f"{here}.preference", term.get("preference", {}))
-    for field in ("podAffinity", "podAntiAffinity"):
-        for i, term in enumerate(affinity.get(field, {}).get(_REQUIRED, ())):
-            yield from _pod_term(f"{path}.{field}.{_REQUIRED}[{i}]", term)
-        for i, term in enumerate(affinity.get(field, {}).get(_PREFERRED, ())):
-            here = f"{path}.{field}.{_PREFERRED}[{i}]"
-            yield from _weight(here, term)
-            yield from _pod_term(f"{here}.podAffinityTerm", term.get("podAffinityTerm", {}))
+@rule
+def container_name(container: Object, path: str, context: Context) -> Errors:
+    """One name for one container, init containers counted in."""
+    key = path.rpartition(".")[0] + ".container", container.get("name", "")
+    if key in context.seen:
+        yield from duplicate(f"{path}.name", key[1])
+    context.seen.add(key)
 
 
-def _weight(path: str, term: Object) -> Errors:
-    if not 1 <= term.get("weight", 0) <= 100:
-        yield from invalid(f"{path}.weight", term.get("weight", 0), "must be in the range 1-100")
+@rule
+def probes_allowed(container: Object, path: str, context: Context) -> Errors:
+    """Only what keeps running is probed; then the probes' own rules."""
+    init, restarts = ".initContainers[" in path, container.get("restartPolicy")
+    if restarts is not None and not init:
+        yield from forbidden(f"{path}.restartPolicy", "may not be set for non-init containers")
+    for field in ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe"):
+        if field in container and init and restarts != "Always":
+            detail = "may not be set for init containers without restartPolicy=Always"
+            yield from forbidden(f"{path}.{field}", detail)
+        elif field in container:
+            yield from check(
+                "Lifecycle" if field == "lifecycle" else "Probe", container[field], f"{path}.{field}", context
+            )
 
 
-def _pod_term(path: str, term: Object) -> Errors:
-    for field in ("labelSelector", "namespaceSelector"):
-        yield from validate_meta.label_selector(f"{path}.{field}", term.get(field))
-    for name in term.get("namespaces", ()):
-        yield from invalid(f"{path}.namespace", name, *names.dns_label(name))
-    if key := term.get("topologyKey"):
-        yield from invalid(f"{path}.topologyKey", key, *names.label_key(key))
-    else:
+@rule
+def handler(action: Object, path: str, context: Context) -> Errors:
+    """One way of asking a container."""
+    found = [field for field in _HANDLERS if field in action]
+    if not found:
+        yield from required(path, "must specify a handler type")
+    for field in found[:1]:
+        yield from check(_HANDLERS[field], action[field], f"{path}.{field}", context)
+    for field in found[1:]:
+        yield from forbidden(f"{path}.{field}", "may not specify more than 1 handler type")
+
+
+@rule
+def probe_counts(probe: Object, path: str, context: Context) -> Errors:
+    """What differs between the three probes."""
+    readiness, seconds = path.endswith(".readinessProbe"), probe.get("terminationGracePeriodSeconds")
+    if seconds is not None:
+        problems = ["must be greater than 0"] if seconds <= 0 else []
+        problems += ["must not be set for readinessProbes"] if readiness else []
+        yield from invalid(f"{path}.terminationGracePeriodSeconds", seconds, *problems)
+    if not readiness and probe.get("successThreshold") != 1:
+        yield from invalid(f"{path}.successThreshold", probe.get("successThreshold", 0), "must be 1")
+
+
+@rule
+def toleration(entry: Object, path: str, context: Context) -> Errors:
+    """Operator, value and effect fit together."""
+    operator, value, effect = (entry.get(field, "") for field in ("operator", "value", "effect"))
+    if not entry.get("key") and operator != "Exists":
+        detail = 'operator must be Exists when `key` is empty, which means "match all values and all keys"'
+        yield from invalid(f"{path}.operator", operator, detail)
+    if entry.get("tolerationSeconds") is not None and effect != "NoExecute":
+        yield from invalid(f"{path}.effect", effect, "effect must be 'NoExecute' when `tolerationSeconds` is set")
+    if operator == "Exists" and value:
+        yield from invalid(f"{path}.operator", value, "value must be empty when `operator` is 'Exists'")
+
+
+@rule
+def topology_key(term: Object, path: str, context: Context) -> Errors:
+    """The node label that makes a place."""
+    if not term.get("topologyKey"):
         yield from required(f"{path}.topologyKey", "can not be empty")
 
 
-def _node_term(path: str, term: Object) -> Errors:
-    for i, rule in enumerate(term.get("matchExpressions", ())):
-        here, values, operator = f"{path}.matchExpressions[{i}]", rule.get("values", ()), rule.get("operator", "")
-        if operator in ("In", "NotIn") and not values:
-            yield from required(f"{here}.values", "must be specified when `operator` is 'In' or 'NotIn'")
-        elif operator in ("Exists", "DoesNotExist") and values:
-            detail = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
-            yield from forbidden(f"{here}.values", detail)
-        elif operator in ("Gt", "Lt") and len(values) != 1:
-            detail = "must be specified single value when `operator` is 'Lt' or 'Gt'"
-            yield from required(f"{here}.values", detail)
-        elif operator not in ("In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"):
-            yield from invalid(f"{here}.operator", operator, "not a valid selector operator")
-        key = rule.get("key", "")
-        yield from invalid(f"{here}.key", key, *names.label_key(key))
+@rule
+def image_spaces(pod: Object, path: str, context: Context) -> Errors:
+    """No blanks around an image."""
+    for group in ("containers", "initContainers"):
+        for i, container in enumerate(pod["spec"].get(group, ())):
+            image = container.get("image", "")
+            if image != image.strip():
+                detail = "must not have leading or trailing whitespace"
+                yield from invalid(f"spec.{group}[{i}].image", image, detail)
 
 
-def _update(new: Object, old: Object) -> Errors:
+@rule
+def pod_update(pod: Object, path: str, context: Context) -> Errors:
     """Images, the deadline and added tolerations may change; nothing else."""
+    if context.old is None:
+        return
+    new, old = pod["spec"], context.before
     for group in ("containers", "initContainers"):
         if len(new.get(group, ())) != len(old.get(group, ())):
             yield from forbidden(f"spec.{group}", "pod updates may not add or remove containers")
             return
     deadline, before = new.get("activeDeadlineSeconds"), old.get("activeDeadlineSeconds")
-    path = "spec.activeDeadlineSeconds"
     if deadline is None and before is not None:
-        yield from invalid(path, None, "must not update from a positive integer to nil value")
+        detail = "must not update from a positive integer to nil value"
+        yield from invalid("spec.activeDeadlineSeconds", None, detail)
     elif deadline is not None and before is not None and deadline > before:
-        yield from invalid(path, deadline, "must be less than or equal to previous value")
+        yield from invalid("spec.activeDeadlineSeconds", deadline, "must be less than or equal to previous value")
         return
-    for toleration in old.get("tolerations", ()):
-        if _lasting(toleration) not in [_lasting(t) for t in new.get("tolerations", ())]:
-            detail = "existing toleration can not be modified except its tolerationSeconds"
-            yield from forbidden("spec.tolerations", detail)
-            break
-    known = {gate.get("name") for gate in old.get("schedulingGates", ())}
-    for i, gate in enumerate(new.get("schedulingGates", ())):
-        if gate.get("name") not in known:
-            detail = f"only deletion is allowed, but found new scheduling gate '{gate.get('name')}'"
-            yield from forbidden(f"spec.schedulingGates[{i}].name", detail)
-    was, now = _fixed(old, new), _fixed(new, new)
+    if any(_lasting(t) not in map(_lasting, new.get("tolerations", ())) for t in old.get("tolerations", ())):
+        detail = "existing toleration can not be modified except its tolerationSeconds"
+        yield from forbidden("spec.tolerations", detail)
+    was, now = _fixed(old), _fixed(new)
+    if was.get("terminationGracePeriodSeconds", 0) < 0 and now.get("terminationGracePeriodSeconds") == 1:
+        was["terminationGracePeriodSeconds"] = 1
     if was != now:
-        difference = [
-            f"- {k}: {was.get(k)!r}\n+ {k}: {now.get(k)!r}" for k in sorted({*was, *now}) if was.get(k) != now.get(k)
-        ]
-        text = f"pod updates may not change fields other than {','.join(_MAY_CHANGE)}\n"
-        yield from forbidden("spec", text + "\n".join(difference))
+        changed = [k for k in sorted({*was, *now}) if was.get(k) != now.get(k)]
+        lines = [f"{sign} {k}: {json.dumps(spec.get(k))}" for k in changed for sign, spec in (("-", was), ("+", now))]
+        detail = f"pod updates may not change fields other than {_MAY_CHANGE}\n"
+        yield from forbidden("spec", detail + "\n".join(lines))
 
 
-def _lasting(toleration: Object) -> Object:
-    return {k: v for k, v in toleration.items() if k != "tolerationSeconds"}
+def _lasting(entry: Object) -> Object:
+    return {k: v for k, v in entry.items() if k != "tolerationSeconds"}
 
 
-def _fixed(spec: Object, new: Object) -> Object:
-    """The part of a spec that no update may change. Where the node a Pod runs on was not chosen yet, it may be."""
+def _fixed(spec: Object) -> Object:
+    """The part of a Pod's spec that no update may change."""
     fixed = {k: v for k, v in spec.items() if k not in ("activeDeadlineSeconds", "tolerations", "schedulingGates")}
-    if fixed.get("terminationGracePeriodSeconds", 0) < 0 and new.get("terminationGracePeriodSeconds") == 1:
-        fixed["terminationGracePeriodSeconds"] = 1
     for group in ("containers", "initContainers"):
         if group in fixed:
             fixed[group] = [{k: v for k, v in c.items() if k != "image"} for c in fixed[group]]

@@ -6,20 +6,27 @@ that have few.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable
 
-from k8snet.manifests import names, validate_meta
+from k8snet.manifests import (
+    names,
+    rules,
+    validate_meta,
+    validate_network,
+    validate_pod,
+    validate_service,
+    validate_workloads,
+)
+from k8snet.manifests.decode import mismatches
 from k8snet.manifests.errors import ApiError, FieldError
-from k8snet.manifests.field_errors import Errors, duplicate, forbidden, invalid, required, too_long, unchanged
+from k8snet.manifests.field_errors import Errors, forbidden, invalid, required, too_long, unchanged
 from k8snet.manifests.hints import hint
 from k8snet.manifests.kinds import KINDS, Object
-from k8snet.manifests.validate_custom import custom_resource
-from k8snet.manifests.validate_discovery import endpoint_slice, endpoints
-from k8snet.manifests.validate_ingress import ingress, ingress_class
-from k8snet.manifests.validate_pod import pod, taints
-from k8snet.manifests.validate_policy import network_policy
-from k8snet.manifests.validate_service import service
-from k8snet.manifests.validate_workloads import workload
+from k8snet.manifests.rules import Context, rule
+from k8snet.manifests.schema import CUSTOM_RESOURCES
+
+# These files make their rules known to the table by being imported.
+RULE_FILES = (validate_network, validate_pod, validate_service, validate_workloads)
 
 _DATA_LIMIT = 1024 * 1024
 _SECRET_KEYS = {
@@ -28,6 +35,14 @@ _SECRET_KEYS = {
     "kubernetes.io/dockercfg": (".dockercfg",),
     "kubernetes.io/ssh-auth": ("ssh-privatekey",),
 }
+_JSON_TYPES = {
+    "struct": "object",
+    "map": "object",
+    "list": "array",
+    "int32": "integer",
+    "int64": "integer",
+    "bool": "boolean",
+}
 
 
 def errors(obj: Object, old: Object | None = None) -> list[FieldError]:
@@ -35,8 +50,17 @@ def errors(obj: Object, old: Object | None = None) -> list[FieldError]:
 
     *obj* has gone through `decode.strict` and `defaults.fill` (and, a Service, through the allocator).
     """
-    rules = RULES.get(obj.get("kind", ""))
-    return list(dict.fromkeys(rules(obj, old))) if rules else []
+    kind = obj.get("kind", "")
+    wrong = list(_wrong_types(obj)) if kind in CUSTOM_RESOURCES else []
+    return list(dict.fromkeys(wrong or rules.check(kind, obj, "", rules.context(obj, old))))
+
+
+def _wrong_types(obj: Object) -> Errors:
+    """What a custom resource's schema says about types, where others have failed in decoding."""
+    for mismatch in mismatches(obj):
+        found = "boolean" if mismatch.found == "bool" else mismatch.found.split()[0]
+        kind = _JSON_TYPES.get(mismatch.wanted.base, mismatch.wanted.base)
+        yield from invalid(mismatch.path, found, f'{mismatch.path} in body must be of type {kind}: "{found}"')
 
 
 def refuse(obj: Object, found: list[FieldError]) -> ApiError:
@@ -49,110 +73,61 @@ def refuse(obj: Object, found: list[FieldError]) -> ApiError:
     return error
 
 
-def _namespace(obj: Object, old: Object | None) -> Errors:
-    if old is not None:
-        yield from validate_meta.on_update(obj)
-        return
-    yield from validate_meta.on_create(obj, names.dns_label)
-    for finalizer in obj.get("spec", {}).get("finalizers", ()):
-        yield from invalid("spec.finalizers", finalizer, *names.label_key(finalizer))
-        yield from validate_meta.known_finalizer("spec.finalizers", finalizer)
+@rule
+def namespace_finalizers(spec: Object, path: str, context: Context) -> Errors:
+    """Finalizers of the namespace itself."""
+    for finalizer in spec.get("finalizers", ()):
+        yield from invalid(f"{path}.finalizers", finalizer, *names.label_key(finalizer))
+        yield from validate_meta.known_finalizer(f"{path}.finalizers", finalizer)
 
 
-def _node(obj: Object, old: Object | None) -> Errors:
-    spec = obj.get("spec", {})
-    if old is not None:
-        yield from validate_meta.on_update(obj)
-        before = old.get("spec", {})
-        if before.get("podCIDRs") and before["podCIDRs"] != spec.get("podCIDRs"):
-            yield from forbidden("spec.podCIDRs", 'node updates may not change podCIDR except from "" to valid')
-        if before.get("providerID") and before["providerID"] != spec.get("providerID"):
-            yield from forbidden("spec.providerID", 'node updates may not change providerID except from "" to valid')
-        return
-    yield from validate_meta.on_create(obj, names.dns_subdomain)
-    yield from taints("metadata.taints", spec.get("taints", ()))
+@rule
+def node_update(obj: Object, path: str, context: Context) -> Errors:
+    """What a node was given stays."""
+    for field, word in (("podCIDRs", "podCIDR"), ("providerID", "providerID")):
+        if context.before.get(field) and context.before[field] != obj["spec"].get(field):
+            yield from forbidden(f"spec.{field}", f'node updates may not change {word} except from "" to valid')
+
+
+@rule
+def pod_cidrs(spec: Object, path: str, context: Context) -> Errors:
+    """One block for each family."""
     blocks = spec.get("podCIDRs", [])
-    for i, block in enumerate(blocks):
-        yield from invalid(f"spec.podCIDRs[{i}]", block, *names.cidr(block))
-    if len(blocks) > 2 or len({":" in block for block in blocks}) < len(blocks[:2]):
-        yield from invalid("spec.podCIDRs", blocks, "may specify no more than one CIDR for each IP family")
-    for i, block in enumerate(blocks):
-        if block in blocks[:i]:
-            yield from duplicate(f"spec.podCIDRs[{i}]", block)
+    if len(blocks) > 2 or len({":" in block for block in blocks}) < len(blocks):
+        yield from invalid(f"{path}.podCIDRs", blocks, "may specify no more than one CIDR for each IP family")
 
 
-def _config_map(obj: Object, old: Object | None) -> Errors:
-    yield from validate_meta.on_update(obj) if old else iter(())
-    yield from validate_meta.on_create(obj, names.dns_subdomain)
-    yield from _immutable(obj, old, ("data", "binaryData"))
+@rule
+def immutable(obj: Object, path: str, context: Context) -> Errors:
+    """A ConfigMap or Secret that was sealed."""
+    old = context.old or {}
+    for field in ("immutable", "data", "binaryData") if old.get("immutable") else ():
+        if obj.get(field) != old.get(field):
+            yield from forbidden(field, "field is immutable when `immutable` is set")
+
+
+@rule
+def data_keys(obj: Object, path: str, context: Context) -> Errors:
+    """Keys become file names; one megabyte at most."""
     texts, binaries = obj.get("data", {}), obj.get("binaryData", {})
-    for key in texts:
-        yield from invalid(f"data[{key}]", key, *names.data_key(key))
-        if key in binaries:
-            yield from invalid(f"data[{key}]", key, "duplicate of key present in binaryData")
-    for key in binaries:
-        yield from invalid(f"binaryData[{key}]", key, *names.data_key(key))
-    if sum(map(len, [*texts.values(), *binaries.values()])) > _DATA_LIMIT:
-        yield from too_long("", _DATA_LIMIT)
+    for field, data in (("data", texts), ("binaryData", binaries)):
+        for key in data:
+            yield from invalid(f"{field}[{key}]", key, *names.data_key(key))
+    for key in sorted(set(texts) & set(binaries)):
+        yield from invalid(f"data[{key}]", key, "duplicate of key present in binaryData")
+    if _size(texts.values()) + _size(binaries.values()) > _DATA_LIMIT:
+        yield from too_long("data" if obj["kind"] == "Secret" else "", _DATA_LIMIT)
 
 
-def _secret(obj: Object, old: Object | None) -> Errors:
-    data, kind = obj.get("data", {}), obj.get("type", "")
-    if old is not None:
-        yield from unchanged("type", kind, old.get("type", ""))
-        yield from _immutable(obj, old, ("data",))
-    yield from validate_meta.on_create(obj, names.dns_subdomain)
-    for key in data:
-        yield from invalid(f"data[{key}]", key, *names.data_key(key))
-    if sum(map(len, data.values())) > _DATA_LIMIT:
-        yield from too_long("data", _DATA_LIMIT)
-    for key in _SECRET_KEYS.get(kind, ()):
-        if key not in data:
+def _size(texts: Iterable[str]) -> int:
+    return sum(map(len, texts))
+
+
+@rule
+def secret_type(obj: Object, path: str, context: Context) -> Errors:
+    """A type stays, and promises keys."""
+    if context.old is not None:
+        yield from unchanged("type", obj.get("type", ""), context.old.get("type", ""))
+    for key in _SECRET_KEYS.get(obj.get("type", ""), ()):
+        if key not in obj.get("data", {}):
             yield from required(f"data[{key}]")
-    if kind == "kubernetes.io/basic-auth" and not {"username", "password"} & set(data):
-        yield from required("data[username]")
-        yield from required("data[password]")
-
-
-def _immutable(obj: Object, old: Object | None, fields: tuple[str, ...]) -> Errors:
-    if old is None or not old.get("immutable"):
-        return
-    detail = "field is immutable when `immutable` is set"
-    if not obj.get("immutable"):
-        yield from forbidden("immutable", detail)
-    for field in fields:
-        if obj.get(field, {}) != old.get(field, {}):
-            yield from forbidden(field, detail)
-
-
-def _service_cidr(obj: Object, old: Object | None) -> Errors:
-    yield from validate_meta.on_create(obj, names.dns_subdomain)
-    blocks = obj.get("spec", {}).get("cidrs", [])
-    if not blocks:
-        yield from required("spec.cidrs", "at least one CIDR required")
-    for i, block in enumerate(blocks):
-        yield from invalid(f"spec.cidrs[{i}]", block, *names.cidr(block))
-
-
-RULES: Mapping[str, Callable[[Object, Object | None], Errors]] = {
-    "ConfigMap": _config_map,
-    "DaemonSet": workload,
-    "Deployment": workload,
-    "EndpointSlice": endpoint_slice,
-    "Endpoints": endpoints,
-    "Gateway": custom_resource,
-    "GatewayClass": custom_resource,
-    "HTTPRoute": custom_resource,
-    "Ingress": ingress,
-    "IngressClass": ingress_class,
-    "Namespace": _namespace,
-    "NetworkPolicy": network_policy,
-    "Node": _node,
-    "Pod": pod,
-    "ReferenceGrant": custom_resource,
-    "ReplicaSet": workload,
-    "Secret": _secret,
-    "Service": service,
-    "ServiceCIDR": _service_cidr,
-    "StatefulSet": workload,
-}
