@@ -6,6 +6,7 @@ Every method is one or two lines into a room; nothing is decided here.
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import fields, replace
 from typing import Any
@@ -181,11 +182,28 @@ class Caller:
         """``nslookup`` with its arguments."""
         return self.run(f"nslookup {arguments}")
 
-    def connect(self, target: str, port: int, protocol: str = "TCP") -> Trace:
-        """Open one connection to an address or a name and follow it, forward and return."""
+    def connect(
+        self, target: str, port: int, protocol: str = "TCP", *, size: int = 60, stop_at: int | str | None = None
+    ) -> Trace:
+        """Open one connection to an address or a name and follow it, forward and return.
+
+        *size* is the biggest packet in bytes; *stop_at* ends the account at a hop (a number, ``proxy``, ``DNAT`` …).
+        """
         from k8snet.dataplane import lookup
 
-        return lookup.connect(self.cluster.moment, self.client, target, port, protocol)
+        trace = lookup.connect(self.cluster.moment, self.client, target, port, protocol, size)
+        return trace if stop_at is None else trace.until(stop_at)
+
+    def again(self, trace: Trace) -> Trace:
+        """The next packet on the connection that *trace* opened. Raises ValueError if it opened none."""
+        from k8snet.dataplane import journey
+
+        return journey.again(self.cluster.moment, trace)
+
+    def connections(self, target: str, port: int, protocol: str = "TCP", n: int = 100) -> Counter[str]:
+        """Who answers *n* new connections, as a histogram."""
+        outcomes = (self.connect(target, port, protocol).outcome for _ in range(n))
+        return Counter(o.server if o else o.kind for o in outcomes)
 
     def __repr__(self) -> str:
         return f"<{self.client.kind} {self.client.name}>"

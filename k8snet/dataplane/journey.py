@@ -11,7 +11,7 @@ from dataclasses import replace
 from k8snet.dataplane.client import Client
 from k8snet.dataplane.moment import Moment
 from k8snet.dataplane.packet import Packet
-from k8snet.dataplane.trace import Outcome, Place, Trace
+from k8snet.dataplane.trace import Place, Trace
 from k8snet.dataplane.walk import Walk
 from k8snet.manifests.addresses import host_port, normal
 
@@ -31,19 +31,19 @@ def connect(
 ) -> Trace:
     """Open one connection (TCP, UDP, SCTP) to an IP address, or ping it (ICMP), and follow it there and back.
 
-    *size* is the biggest packet sent either way, in bytes with headers; it must not be fragmented. *stop_at* ends the
-    account after a hop, given by number or as the first of a mechanism or decision (``proxy``, ``DNAT``). *sport* is the
-    client's port; without it a free one. Raises ApiError NotFound if this moment has no such Pod or node.
+    *size* is the biggest packet sent either way, in bytes with headers; it must not be fragmented. *stop_at* as for
+    `Trace.until`. *sport* is the client's port; without it a free one. Raises ApiError NotFound if this moment has no such Pod or node.
     """
     protocol, target = protocol.upper(), normal(target)
     walk = Walk(moment, client)
     packet = Packet(walk.source_for(target), sport or 0, target, 0 if protocol == "ICMP" else port, protocol, size)
     if sport is None:
         packet = packet.with_source(packet.src, _free_port(moment, packet))
-    return _told(walk, packet, stop_at)
+    trace = _told(walk, packet)
+    return trace if stop_at is None else trace.until(stop_at)
 
 
-def again(moment: Moment, trace: Trace, stop_at: int | str | None = None) -> Trace:
+def again(moment: Moment, trace: Trace) -> Trace:
     """The next packet on the connection that *trace* opened: no new choice where conntrack remembers the first.
 
     What a policy that came since does to it the API does not define; the outcome is then ``undefined``. If another Pod
@@ -52,7 +52,7 @@ def again(moment: Moment, trace: Trace, stop_at: int | str | None = None) -> Tra
     packet = trace.annotations.get("packet")
     if packet is None:
         raise ValueError("this trace opened no connection")
-    later = _told(Walk(moment, trace.annotations["client"], reopened=True), packet, stop_at)
+    later = _told(Walk(moment, trace.annotations["client"], reopened=True), packet)
     if trace and later and later.outcome.server != trace.outcome.server and packet.protocol == "TCP":
         message = f"{later.outcome.server} has the address now and knows nothing of this connection"
         return replace(later, outcome=replace(later.outcome, kind="reset", message=message))
@@ -77,7 +77,7 @@ def forward(moment: Moment, pod: str, port: int) -> Trace:
     walk.log.hop(Place("node", walk.node, "kubelet", walk.node), "forward", why, None)
     packet = Packet("127.0.0.1", 0, "127.0.0.1", port)
     packet = packet.with_source(packet.src, _free_port(moment, packet))
-    return _told(walk, packet, None, f"port-forward to Pod {pod}, port {port}")
+    return _told(walk, packet, f"port-forward to Pod {pod}, port {port}")
 
 
 def _free_port(moment: Moment, packet: Packet) -> int:
@@ -90,14 +90,8 @@ def _free_port(moment: Moment, packet: Packet) -> int:
     return port
 
 
-def _told(walk: Walk, packet: Packet, stop_at: int | str | None, request: str = "") -> Trace:
+def _told(walk: Walk, packet: Packet, request: str = "") -> Trace:
     outcome = walk.run(packet)
-    hops = tuple(walk.log.hops)
-    if stop_at is not None:
-        last = next((n for n, h in enumerate(hops, 1) if stop_at in (n, h.mechanism, h.decision)), len(hops))
-        if last < len(hops):
-            hops, outcome = hops[:last], Outcome("stopped", f"the account stops after hop {last}, as asked")
-    if not request:
-        what = f"pings {packet.dst}" if packet.protocol == "ICMP" else f"→ {host_port(packet.dst, packet.dport)}"
-        request = f"{walk.client.name} {what}" + ("" if packet.protocol == "ICMP" else f" {packet.protocol}")
-    return Trace(request, hops, outcome, {"client": walk.client, "packet": packet})
+    ping, to = packet.protocol == "ICMP", host_port(packet.dst, packet.dport)
+    request = request or f"{walk.client.name} " + (f"pings {packet.dst}" if ping else f"→ {to} {packet.protocol}")
+    return Trace(request, tuple(walk.log.hops), outcome, {"client": walk.client, "packet": packet})

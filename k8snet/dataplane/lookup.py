@@ -153,24 +153,27 @@ GAI_TEXT = {
 }
 
 
-def connect(moment: Moment, client: Client, target: str, port: int, protocol: str = "TCP") -> Trace:
+def connect(
+    moment: Moment, client: Client, target: str, port: int, protocol: str = "TCP", size: int = journey.SMALL
+) -> Trace:
     """Open a connection to an address or a name. The look-up is the first hop, then the addresses are tried in turn."""
     if is_ip(target):
-        return journey.connect(moment, client, target, port, protocol)
+        return journey.connect(moment, client, target, port, protocol, size=size)
     look = getaddrinfo(moment, client, target)
     assert look.trace is not None
     request = f"{client.name} → {target}:{port} {protocol}"
     decision = "resolved" if look else "name not found"
     place = Place(client.kind, client.name, "resolver")
     hops = [Hop(place, "dns", decision, look.trace.outcome.message, inner=look.trace)]
-    outcome = look.trace.outcome
+    outcome, opened = look.trace.outcome, {}
     for address in look.addresses:
-        trace = journey.connect(moment, client, address, port, protocol)
+        trace = journey.connect(moment, client, address, port, protocol, size=size)
         hops += trace.hops
+        opened = trace.annotations
         outcome = replace(trace.outcome, seconds=trace.outcome.seconds + look.seconds)
         if outcome:
             break
-    return Trace(request, tuple(hops), outcome)
+    return Trace(request, tuple(hops), outcome, opened)
 
 
 # How long a reply is on the wire. CoreDNS compresses names only where the reply would not fit otherwise (miekg/dns).

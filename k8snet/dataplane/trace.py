@@ -7,7 +7,7 @@ in plain text: figures and widgets add nothing to it.
 from __future__ import annotations
 
 import textwrap
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from difflib import SequenceMatcher
 from typing import Any
 
@@ -143,6 +143,15 @@ class Trace:
         """The way in one line a hop, without reasons."""
         lines = [f"{n:>3} {_line(hop)}" for n, hop in enumerate(self.hops, 1)]
         return "\n".join([self.request, *lines, f"  = {self.outcome}"])
+
+    def until(self, stop_at: int | str) -> Trace:
+        """The account up to a hop: its number, or a mechanism or decision whose first hop is meant (``proxy``, ``DNAT``)."""
+        met = (n for n, h in enumerate(self.hops, 1) if stop_at in (n, h.mechanism, h.decision))
+        last = next(met, len(self.hops))
+        if last >= len(self.hops):
+            return self
+        ended = Outcome("stopped", f"the account stops after hop {last}, as asked")
+        return replace(self, hops=self.hops[:last], outcome=ended)
 
     def to_dict(self) -> dict[str, Any]:
         """The whole trace as plain data, as JSON takes it."""
