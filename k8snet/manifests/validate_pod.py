@@ -1,11 +1,10 @@
 """Rules for Pods and containers that look at more than one field (pkg/apis/core/validation, ValidatePodSpec and
-ValidatePodUpdate). Left out: security contexts, most sources of variables and volumes, node affinity."""
+ValidatePodUpdate). Left out: security contexts, resources,
+sources of variables, node affinity."""
 
 from __future__ import annotations
 
 import json
-import re
-from decimal import Decimal, InvalidOperation
 
 from k8snet.manifests import names
 from k8snet.manifests.field_errors import Errors, duplicate, forbidden, invalid, not_found, required
@@ -18,10 +17,6 @@ _HANDLERS = {
     "tcpSocket": "TCPSocketAction",
     "grpc": "GRPCAction",
     "sleep": "SleepAction",
-}
-_RESOURCES = re.compile(r"cpu|memory|ephemeral-storage|hugepages-.*|.*/.*")
-_UNITS = {"": Decimal(1), "m": Decimal("1e-3"), "u": Decimal("1e-6"), "n": Decimal("1e-9"), "k": Decimal(1000)} | {
-    letter + i: Decimal(1024 if i else 1000) ** power for power, letter in enumerate("KMGTPE", 1) for i in ("", "i")
 }
 _MAY_CHANGE = (
     "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only "
@@ -113,44 +108,6 @@ def mounts(container: Object, path: str, context: Context) -> Errors:
 
 
 @rule
-def env_source(variable: Object, path: str, context: Context) -> Errors:
-    """A value, or one source of it."""
-    source, path = variable.get("valueFrom"), f"{path}.valueFrom"
-    if source == {}:
-        detail = "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`"
-        yield from invalid(path, "", detail)
-    elif source and variable.get("value"):
-        yield from invalid(path, "", "may not be specified when `value` is not empty")
-    elif source and len(source) > 1:
-        yield from invalid(path, "", "may not have more than one field specified at a time")
-
-
-def quantity(text: str) -> Decimal:
-    """The number that a quantity (``100m``, ``1Gi``, ``2e3``) stands for; 0 for text that is none."""
-    number = text.rstrip("imunkKMGTPE")
-    try:
-        return Decimal(number) * _UNITS.get(text[len(number) :], Decimal(1))
-    except InvalidOperation:
-        return Decimal(0)
-
-
-@rule
-def resources(container: Object, path: str, context: Context) -> Errors:
-    """Known names, no negative amounts, requests not above limits."""
-    wanted, path = container.get("resources", {}), f"{path}.resources"
-    for field in ("limits", "requests"):
-        for name, amount in wanted.get(field, {}).items():
-            here, limit = f"{path}.{field}[{name}]", wanted.get("limits", {}).get(name, amount)
-            if not _RESOURCES.fullmatch(name):
-                yield from invalid(here, name, "must be a standard resource type or fully qualified")
-                yield from invalid(here, name, "must be a standard resource for containers")
-            if quantity(amount) < 0:
-                yield from invalid(here, amount, "must be greater than or equal to 0")
-            if quantity(amount) > quantity(limit):
-                yield from invalid(f"{path}.requests", amount, f"must be less than or equal to {name} limit of {limit}")
-
-
-@rule
 def container_name(container: Object, path: str, context: Context) -> Errors:
     """One name for one container, init containers counted in."""
     key = path.rpartition(".")[0] + ".container", container.get("name", "")
@@ -197,26 +154,6 @@ def probe_counts(probe: Object, path: str, context: Context) -> Errors:
         yield from invalid(f"{path}.terminationGracePeriodSeconds", seconds, *problems)
     if not readiness and probe.get("successThreshold") != 1:
         yield from invalid(f"{path}.successThreshold", probe.get("successThreshold", 0), "must be 1")
-
-
-@rule
-def toleration(entry: Object, path: str, context: Context) -> Errors:
-    """Operator, value and effect fit together."""
-    operator, value, effect = (entry.get(field, "") for field in ("operator", "value", "effect"))
-    if not entry.get("key") and operator != "Exists":
-        detail = 'operator must be Exists when `key` is empty, which means "match all values and all keys"'
-        yield from invalid(f"{path}.operator", operator, detail)
-    if entry.get("tolerationSeconds") is not None and effect != "NoExecute":
-        yield from invalid(f"{path}.effect", effect, "effect must be 'NoExecute' when `tolerationSeconds` is set")
-    if operator == "Exists" and value:
-        yield from invalid(f"{path}.operator", value, "value must be empty when `operator` is 'Exists'")
-
-
-@rule
-def topology_key(term: Object, path: str, context: Context) -> Errors:
-    """The node label that makes a place."""
-    if not term.get("topologyKey"):
-        yield from required(f"{path}.topologyKey", "can not be empty")
 
 
 @rule

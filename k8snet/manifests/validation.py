@@ -82,22 +82,6 @@ def namespace_finalizers(spec: Object, path: str, context: Context) -> Errors:
 
 
 @rule
-def node_update(obj: Object, path: str, context: Context) -> Errors:
-    """What a node was given stays."""
-    for field, word in (("podCIDRs", "podCIDR"), ("providerID", "providerID")):
-        if context.before.get(field) and context.before[field] != obj["spec"].get(field):
-            yield from forbidden(f"spec.{field}", f'node updates may not change {word} except from "" to valid')
-
-
-@rule
-def pod_cidrs(spec: Object, path: str, context: Context) -> Errors:
-    """One block for each family."""
-    blocks = spec.get("podCIDRs", [])
-    if len(blocks) > 2 or len({":" in block for block in blocks}) < len(blocks):
-        yield from invalid(f"{path}.podCIDRs", blocks, "may specify no more than one CIDR for each IP family")
-
-
-@rule
 def immutable(obj: Object, path: str, context: Context) -> Errors:
     """A ConfigMap or Secret that was sealed."""
     old = context.old or {}
