@@ -111,5 +111,10 @@ def node_answer(snapshot: Snapshot, node: Node, packet: Packet) -> Answer:
     if program:
         why = f"{program} of {node.name} listens on {port} and accepts."
         return Answer("accept", why, Outcome("delivered", f"{program} of {node.name} answered", server=node.name))
+    unknown = [p.key for p in snapshot.pods_on.get(node.name, ()) if p.host_network and p.listeners is None]
+    if unknown:
+        why = f"The packet is on {node.name}. Nobody knows what {unknown[0]} listens on there: a dump does not say."
+        outcome = Outcome("delivered", "reached; whether anything listens is not in the dump", server=node.name)
+        return Answer("arrive", why, outcome)
     why = f"Nothing on {node.name} itself listens on {port}. Its kernel says so: {CLOSED[packet.protocol]}."
     return Answer("refuse", why, Outcome("refused", f"nothing on {node.name} listens on {port}", server=node.name))

@@ -460,6 +460,11 @@ def test_a_dump_does_not_say_what_listens() -> None:
     del hand.objects[-1]["metadata"]["annotations"]
     outcome = hand.connect("client", "web", 12345).outcome
     assert outcome and "not in the dump" in outcome.message
+    hand.pod("agent", 1, host_network=True)
+    assert hand.connect("client", "node-1", 12345).outcome.kind == "refused"
+    del hand.objects[-1]["metadata"]["annotations"]
+    hand.moment.snapshot = Snapshot(hand.objects, hand.settings)
+    assert "not in the dump" in hand.connect("client", "node-1", 12345).outcome.message
 
 
 def test_two_families_each_find_their_way() -> None:
