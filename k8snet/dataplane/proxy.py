@@ -189,12 +189,12 @@ def decide(
         return Decision(verdict, why, port.service.ref.at(field), port, kind, src, chains=gone, **more)
 
     filtered = f'filter {"KUBE-SERVICES" if kind == "cluster IP" else "KUBE-EXTERNAL-SERVICES"} "{name} has'
-    entry = _entry(port, kind)
-    if kind == "loadbalancer IP" and port.source_ranges and (usable.any or nftables) and not proxy.admits(port, src):
-        chain = port.chain("FW")
-        dropped = f'nat {chain} "other traffic to {name} will be dropped by KUBE-PROXY-FIREWALL"'
-        firewall = f'filter KUBE-PROXY-FIREWALL "{name} traffic not accepted by {chain}"'
+    entry, chain = _entry(port, kind), port.chain("FW")
+    guarded = kind == "loadbalancer IP" and bool(port.source_ranges) and (usable.any or nftables)
+    firewall = f'filter KUBE-PROXY-FIREWALL "{name} traffic not accepted by {chain}"'
+    if guarded and not proxy.admits(port, src):
         why = f"{src} is in none of the source ranges {', '.join(port.source_ranges)}: dropped in silence"
+        dropped = f'nat {chain} "other traffic to {name} will be dropped by KUBE-PROXY-FIREWALL"'
         return decision("DROP", why, entry[0], dropped, firewall, field="spec.loadBalancerSourceRanges")
     if not usable.any:
         if arrived_from == "node" and not nftables and kind != "cluster IP" and not proxy.is_own(packet.dst):
@@ -209,7 +209,7 @@ def decide(
     if not backends:
         policy = "internalTrafficPolicy" if kind == "cluster IP" else "externalTrafficPolicy"
         why = f"{policy} is Local and {name} has no usable endpoint on {node_name}: dropped in silence"
-        return decision("DROP", why, f'{filtered} no local endpoints"', field=f"spec.{policy}")
+        return decision("DROP", why, firewall if guarded else f'{filtered} no local endpoints"', field=f"spec.{policy}")
     scope = (
         f"on {node_name}" if which == "Local" else f"for this {usable.hints} by hints" if usable.hints else "anywhere"
     )

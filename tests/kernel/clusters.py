@@ -37,7 +37,8 @@ def cluster(rng: random.Random, network: str) -> Snapshot:
     """A random cluster of one to three nodes with the given wiring."""
     nodes = [_node(rng, n) for n in range(1, rng.choice((1, 2, 3, 3)) + 1)]
     pods = [p for n, node in enumerate(nodes, 1) for p in _pods(rng, n, node)]
-    services = [s for i in range(1, 5) for s in _service(rng, i, nodes, pods)]
+    shared = rng.choice(nodes)["status"]["addresses"][0]["address"]
+    services = [s for i in range(1, 5) for s in _service(rng, i, shared if i == 1 else "", pods)]
     names = [n["metadata"]["name"] for n in nodes]
     proxy = ProxySettings(
         cluster_cidr=rng.choice(("10.244.0.0/16",) * 5 + ("",)),
@@ -88,7 +89,7 @@ def _pods(rng: random.Random, n: int, node: Object) -> Iterator[Object]:
         }
 
 
-def _service(rng: random.Random, i: int, nodes: list[Object], pods: list[Object]) -> Iterator[Object]:
+def _service(rng: random.Random, i: int, node_ip: str, pods: list[Object]) -> Iterator[Object]:
     kind = rng.choice(("ClusterIP", "NodePort", "NodePort", "LoadBalancer"))
     ports = [_port(rng, i, j, kind) for j in range(rng.choice((1, 1, 2)))]
     spec: Object = {
@@ -110,7 +111,7 @@ def _service(rng: random.Random, i: int, nodes: list[Object], pods: list[Object]
         if spec["externalTrafficPolicy"] == "Local":
             spec["healthCheckNodePort"] = 31000 + i
     if rng.random() < 0.3:
-        spec["externalIPs"] = [rng.choice(nodes)["status"]["addresses"][0]["address"], f"198.18.0.{i}"]
+        spec["externalIPs"] = [f"198.18.0.{i}", *([node_ip] if node_ip else [])]
     meta = {"name": f"svc-{i}", "namespace": "default"}
     yield {"kind": "Service", "metadata": meta, "spec": spec, "status": status}
     if rng.random() < 0.9:
