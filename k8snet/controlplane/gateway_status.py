@@ -9,7 +9,7 @@ ReferenceGrant. The data plane routes by what is attached here, so status and tr
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -19,217 +19,167 @@ from k8snet.manifests import selectors
 from k8snet.manifests.kinds import Object, Ref, ref
 
 GROUP = "gateway.networking.k8s.io"
-# What each protocol carries. A protocol that is not here is not supported.
-KINDS = {
-    "HTTP": ("HTTPRoute",),
-    "HTTPS": ("HTTPRoute",),
-    "TLS": ("TLSRoute",),
-    "TCP": ("TCPRoute",),
-    "UDP": ("UDPRoute",),
-}
+# The route kind that each protocol carries. A protocol that is not here is not supported.
+CARRIES = {"HTTP": "HTTPRoute", "HTTPS": "HTTPRoute", "TLS": "TLSRoute", "TCP": "TCPRoute", "UDP": "UDPRoute"}
+Spec = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """One condition: ``status`` True or False, the reason in CamelCase and a sentence."""
-
-    type: str
-    status: bool
-    reason: str
-    message: str = ""
-
-    def as_object(self) -> Object:
-        """As it stands in status, without its time."""
-        message = self.message or self.reason
-        return {"type": self.type, "status": str(self.status), "reason": self.reason, "message": message}
-
-
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    """A route on a listener, serving ``hostnames``: the intersection of both sides' (an empty one takes every host)."""
-
-    route: Ref
-    obj: Object = field(compare=False)
-    hostnames: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Listener:
-    """A listener of a Gateway, with the routes attached to it. ``serves``: it is accepted, resolved and programmed."""
+    """A listener of a Gateway: the Secrets of its certificates, and the routes attached to it, each with the hostnames
+    that it serves here (an empty one takes every host). ``serves``: it is accepted, resolved and programmed."""
 
     rule: Ref
     name: str
     port: int
     protocol: str
     hostname: str
-    kinds: tuple[str, ...]
-    secrets: tuple[str, ...]
-    conditions: tuple[Condition, ...]
-    attached: tuple[Attachment, ...]
-
-    @property
-    def serves(self) -> bool:
-        """Whether the proxy listens here."""
-        return all(c.status for c in self.conditions if c.type == "Programmed")
+    secrets: list[str]
+    attached: list[tuple[Object, list[str]]]
+    serves: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Gateway:
-    """A Gateway whose class exists, with its controller, listeners and conditions."""
+    """A Gateway whose class exists: its controller, its listeners, and the status that it is to have."""
 
     ref: Ref
     controller: str
-    listeners: tuple[Listener, ...]
-    conditions: tuple[Condition, ...]
+    listeners: list[Listener]
+    status: Object
 
 
-@dataclass(frozen=True, slots=True)
-class Parent:
-    """One entry of a route's ``status.parents``: the parentRef (index in spec), its Gateway and the conditions."""
-
-    index: int
-    gateway: Ref
-    controller: str
-    conditions: tuple[Condition, ...]
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Attachments:
-    """All Gateways by ``namespace/name`` and the parents of each route, by ``namespace/name``."""
+    """Gateways, and the ``status.parents`` that each HTTPRoute is to have, both by ``namespace/name``."""
 
-    gateways: Mapping[str, Gateway]
-    parents: Mapping[str, tuple[Parent, ...]]
+    gateways: dict[str, Gateway]
+    parents: dict[str, list[Object]]
 
 
 @lru_cache(maxsize=8)
 def attachments(snapshot: Snapshot) -> Attachments:
     """Which routes are attached where. A Gateway whose class does not exist is nobody's: it gets no conditions."""
     classes = {c["metadata"]["name"]: c["spec"]["controllerName"] for c in snapshot.objects("GatewayClass")}
-    gateways = {
-        ref(g).key: (g, classes[g["spec"]["gatewayClassName"]])
-        for g in snapshot.objects("Gateway")
-        if g["spec"].get("gatewayClassName") in classes
-    }
-    attached: dict[tuple[str, int], list[Attachment]] = {}
-    parents: dict[str, tuple[Parent, ...]] = {}
+    known = Attachments({}, {})
+    for g in snapshot.objects("Gateway"):
+        if g["spec"].get("gatewayClassName") in classes:
+            known.gateways[ref(g).key] = _gateway(snapshot, g, classes[g["spec"]["gatewayClassName"]])
+    specs = {ref(g).key: g["spec"].get("listeners") or () for g in snapshot.objects("Gateway")}
     for route in sorted(snapshot.objects("HTTPRoute"), key=routes.age):
-        r, found = ref(route), []
-        for i, p in enumerate(route["spec"].get("parentRefs") or ()):
-            key = f"{p.get('namespace') or r.namespace}/{p['name']}"
-            if p.get("kind", "Gateway") != "Gateway" or p.get("group", GROUP) != GROUP or key not in gateways:
+        r = ref(route)
+        known.parents[r.key] = []
+        for parent in route["spec"].get("parentRefs") or ():
+            key = f"{parent.get('namespace') or r.namespace}/{parent['name']}"
+            gateway = known.gateways.get(key)
+            if gateway is None or parent.get("kind", "Gateway") != "Gateway" or parent.get("group", GROUP) != GROUP:
                 continue
-            gateway, controller = gateways[key]
-            takers, accepted = _attach(snapshot, gateway, route, p)
-            for index, hostnames in takers:
-                entry = attached.setdefault((key, index), [])
-                if all(a.route != r for a in entry):
-                    entry.append(Attachment(r, route, hostnames))
-            found.append(Parent(i, ref(gateway), controller, (accepted, resolved(snapshot, route))))
-        parents[r.key] = tuple(found)
-    return Attachments(
-        {key: _gateway(snapshot, g, controller, attached) for key, (g, controller) in gateways.items()}, parents
-    )
+            takers, accepted = _attach(snapshot, gateway.ref, specs[key], route, parent)
+            for index, hostnames in takers.items():
+                attached = gateway.listeners[index].attached
+                if all(other is not route for other, _ in attached):
+                    attached.append((route, hostnames))
+                    gateway.status["listeners"][index]["attachedRoutes"] += 1
+            conditions = [accepted, _resolved(snapshot, route)]
+            entry = {"parentRef": parent, "controllerName": gateway.controller, "conditions": conditions}
+            known.parents[r.key].append(entry)
+    return known
+
+
+def condition(kind: str, reason: str, message: str = "", good: bool | None = None) -> Object:
+    """A condition as status holds it, without its time. *good* left out: it is, if the reason is the type itself."""
+    status = str(reason == kind if good is None else good)
+    return {"type": kind, "status": status, "reason": reason, "message": message or reason}
 
 
 # Routes
 
 
 def _attach(
-    snapshot: Snapshot, gateway: Object, route: Object, parent: Mapping[str, Any]
-) -> tuple[list[tuple[int, tuple[str, ...]]], Condition]:
+    snapshot: Snapshot, gateway: Ref, listeners: Iterable[Spec], route: Object, parent: Spec
+) -> tuple[dict[int, list[str]], Object]:
     """The listeners (by index) that take a route for one parentRef, with the hostnames that they have in common, and
     the Accepted condition. Three tests; the first that leaves no listener gives the reason."""
-    where = ref(gateway).key
-    left = [
-        (i, li)
-        for i, li in enumerate(gateway["spec"].get("listeners") or ())
+    namespace, names = ref(route).namespace, route["spec"].get("hostnames") or ()
+    left = {
+        i: li
+        for i, li in enumerate(listeners)
         if parent.get("sectionName") in (None, li["name"]) and parent.get("port") in (None, li["port"])
-    ]
+    }
     if not left:
-        why = f"no listener of Gateway {where} has the sectionName and port that the parentRef gives"
-        return [], Condition("Accepted", False, "NoMatchingParent", why)
-    namespace = ref(route).namespace
-    left = [
-        (i, li)
-        for i, li in left
-        if "HTTPRoute" in allowed_kinds(li) and _allows_namespace(snapshot, ref(gateway).namespace, li, namespace)
-    ]
+        why = f"no listener of Gateway {gateway.key} has the sectionName and port that the parentRef gives"
+        return {}, condition("Accepted", "NoMatchingParent", why)
+    left = {i: li for i, li in left.items() if _allows(snapshot, gateway.namespace, li, namespace)}
     if not left:
-        why = f"allowedRoutes of the listeners of Gateway {where} lets in no HTTPRoute from namespace {namespace}"
-        return [], Condition("Accepted", False, "NotAllowedByListeners", why)
-    takers = []
-    for i, li in left:
-        common = intersection(li.get("hostname") or "", route["spec"].get("hostnames") or ())
-        if common:
-            takers.append((i, common))
+        why = f"allowedRoutes of the listeners of Gateway {gateway.key} lets in no HTTPRoute from namespace {namespace}"
+        return {}, condition("Accepted", "NotAllowedByListeners", why)
+    common = {i: intersection((li.get("hostname") or "").lower(), names) for i, li in left.items()}
+    takers = {i: hosts for i, hosts in common.items() if hosts}
     if not takers:
-        why = f"no hostname of the route is one that a listener of Gateway {where} has"
-        return [], Condition("Accepted", False, "NoMatchingListenerHostname", why)
-    names = ", ".join(gateway["spec"]["listeners"][i]["name"] for i, _ in takers)
-    return takers, Condition("Accepted", True, "Accepted", f"attached to listener {names} of Gateway {where}")
+        why = f"no hostname of the route is one that a listener of Gateway {gateway.key} has"
+        return {}, condition("Accepted", "NoMatchingListenerHostname", why)
+    return takers, condition("Accepted", "Accepted", f"attached to {', '.join(left[i]['name'] for i in takers)}")
 
 
-def allowed_kinds(listener: Mapping[str, Any]) -> tuple[str, ...]:
+def allowed_kinds(listener: Spec) -> list[str]:
     """The route kinds that a listener takes: those named that its protocol carries, or all that it carries."""
-    carried = KINDS.get(listener["protocol"].upper(), ())
+    carried = CARRIES.get(listener["protocol"].upper())
     named = (listener.get("allowedRoutes") or {}).get("kinds") or ()
-    wanted = [k["kind"] for k in named if k.get("group", GROUP) == GROUP]
-    return tuple(k for k in carried if not named or k in wanted)
+    return [carried] if carried and (not named or any(_is_kind(k, carried) for k in named)) else []
 
 
-def _allows_namespace(snapshot: Snapshot, own: str, listener: Mapping[str, Any], namespace: str) -> bool:
+def _is_kind(k: Spec, kind: str) -> bool:
+    return (k["kind"], k.get("group", GROUP)) == (kind, GROUP)
+
+
+def _allows(snapshot: Snapshot, own: str, listener: Spec, namespace: str) -> bool:
     allowed = (listener.get("allowedRoutes") or {}).get("namespaces") or {}
-    if allowed.get("from") == "All":
-        return True
+    if "HTTPRoute" not in allowed_kinds(listener):
+        return False
     if allowed.get("from") == "Selector":
         return selectors.from_label_selector(allowed.get("selector")).matches(snapshot.namespace_labels(namespace))
-    return namespace == own
+    return allowed.get("from") == "All" or namespace == own
 
 
-def intersection(hostname: str, of_route: Iterable[str]) -> tuple[str, ...]:
-    """The hostnames that a listener and a route have in common; ``("",)`` if neither names any."""
-    names = list(of_route)
-    if not names:
-        return (hostname,)
-    common = []
-    for name in names:
-        if routes.suffix(hostname, name):
-            common.append(name)
-        elif routes.suffix(name, hostname):
-            common.append(hostname)
-    return tuple(dict.fromkeys(common))
+def intersection(hostname: str, names: Iterable[str]) -> list[str]:
+    """The hostnames that a listener and a route have in common; ``[""]`` if neither names any."""
+    common = [n if routes.suffix(hostname, n) else hostname for n in names if overlap(hostname, n)]
+    return list(dict.fromkeys(common)) if names else [hostname]
 
 
-def backend_refs(route: Object) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def overlap(one: str, two: str) -> bool:
+    """Whether some host is taken by both hostnames."""
+    return routes.suffix(one, two) or routes.suffix(two, one)
+
+
+def backend_refs(route: Object) -> Iterator[tuple[str, Spec]]:
     """Every backendRef of a route with its field: of rules and of mirrors."""
     for i, rule in enumerate(route["spec"].get("rules") or ()):
+        holders = {f"spec.rules[{i}]": rule}
         for j, b in enumerate(rule.get("backendRefs") or ()):
+            holders[f"spec.rules[{i}].backendRefs[{j}]"] = b
             yield f"spec.rules[{i}].backendRefs[{j}]", b
-            yield from _mirrors(b, f"spec.rules[{i}].backendRefs[{j}]")
-        yield from _mirrors(rule, f"spec.rules[{i}]")
+        for field, holder in holders.items():
+            for k, f in enumerate(holder.get("filters") or ()):
+                if f["type"] == "RequestMirror":
+                    yield f"{field}.filters[{k}].requestMirror.backendRef", f["requestMirror"]["backendRef"]
 
 
-def _mirrors(holder: Mapping[str, Any], field: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for k, f in enumerate(holder.get("filters") or ()):
-        if f["type"] == "RequestMirror":
-            yield f"{field}.filters[{k}].requestMirror.backendRef", f["requestMirror"]["backendRef"]
-
-
-def resolved(snapshot: Snapshot, route: Object) -> Condition:
+def _resolved(snapshot: Snapshot, route: Object) -> Object:
     """The ResolvedRefs condition of a route: the first backendRef that is wrong gives the reason."""
-    for where, b in backend_refs(route):
+    for field, b in backend_refs(route):
         reason, why = backend_problem(snapshot, ref(route).namespace, b)
         if reason:
-            return Condition("ResolvedRefs", False, reason, f"{where}: {why}")
-    return Condition("ResolvedRefs", True, "ResolvedRefs", "every backendRef is there and permitted")
+            return condition("ResolvedRefs", reason, f"{field}: {why}")
+    return condition("ResolvedRefs", "ResolvedRefs", "every backendRef is there and permitted")
 
 
-def backend_problem(snapshot: Snapshot, namespace: str, b: Mapping[str, Any]) -> tuple[str, str]:
+def backend_problem(snapshot: Snapshot, namespace: str, b: Spec) -> tuple[str, str]:
     """Reason and sentence for a backendRef of a route in *namespace* that cannot be used; two empty texts if it can."""
     group, kind, target = b.get("group") or "", b.get("kind", "Service"), b.get("namespace") or namespace
     if (group, kind) != ("", "Service"):
         return "InvalidKind", f"{kind}{'.' + group if group else ''} is no kind that can be a backend"
-    if target != namespace and not granted(snapshot, "HTTPRoute", namespace, "Service", target, b["name"]):
+    if not granted(snapshot, "HTTPRoute", namespace, "Service", target, b["name"]):
         return (
             "RefNotPermitted",
             f"no ReferenceGrant in {target} lets HTTPRoutes of {namespace} use Service {b['name']}",
@@ -239,12 +189,12 @@ def backend_problem(snapshot: Snapshot, namespace: str, b: Mapping[str, Any]) ->
 
 
 def granted(snapshot: Snapshot, kind: str, namespace: str, to_kind: str, target: str, name: str) -> bool:
-    """Whether a ReferenceGrant in namespace *target* lets objects of *kind* in *namespace* refer to *to_kind* *name*."""
-    return any(
+    """Whether objects of *kind* in *namespace* may refer to *to_kind* *name* in namespace *target*: their own, or one
+    where a ReferenceGrant says so."""
+    return namespace == target or any(
         any((f["group"], f["kind"], f["namespace"]) == (GROUP, kind, namespace) for f in g["spec"]["from"])
         and any(
-            (t.get("group") or "", t["kind"]) == ("", to_kind) and t.get("name") in (None, "", name)
-            for t in g["spec"]["to"]
+            not t.get("group") and t["kind"] == to_kind and t.get("name") in (None, "", name) for t in g["spec"]["to"]
         )
         for g in snapshot.objects("ReferenceGrant")
         if ref(g).namespace == target
@@ -254,112 +204,81 @@ def granted(snapshot: Snapshot, kind: str, namespace: str, to_kind: str, target:
 # Gateways and listeners
 
 
-def _gateway(
-    snapshot: Snapshot, gateway: Object, controller: str, attached: Mapping[tuple[str, int], list[Attachment]]
-) -> Gateway:
-    r, entries = ref(gateway), gateway["spec"].get("listeners") or ()
-    listeners = []
-    for i, li in enumerate(entries):
+def _gateway(snapshot: Snapshot, gateway: Object, controller: str) -> Gateway:
+    r, specs = ref(gateway), gateway["spec"].get("listeners") or ()
+    listeners, statuses, bad = [], [], []
+    for i, li in enumerate(specs):
         secrets, refs = _references(snapshot, r.namespace, li)
-        accepted = _accepted(entries, i)
-        good = refs.status and all(c.status for c in accepted if c.type == "Accepted")
-        programmed = Condition("Programmed", good, "Programmed" if good else "Invalid")
-        conditions = (*accepted, refs, programmed, *_overlap(entries, i))
-        rule = r.at(f"spec.listeners[{i}]")
-        listeners.append(
-            Listener(
-                rule,
-                li["name"],
-                li["port"],
-                li["protocol"].upper(),
-                (li.get("hostname") or "").lower(),
-                allowed_kinds(li),
-                secrets,
-                conditions,
-                tuple(attached.get((r.key, i), ())),
-            )
-        )
-    bad = [li.name for li in listeners if not all(c.status for c in li.conditions if c.type == "Accepted")]
-    any_good = len(bad) < len(listeners)
-    why = f"listeners not accepted: {', '.join(bad)}" if bad else "every listener is accepted"
-    serves = any(li.serves for li in listeners)
-    return Gateway(
-        r,
-        controller,
-        tuple(listeners),
-        (
-            Condition("Accepted", any_good, "ListenersNotValid" if bad else "Accepted", why),
-            Condition("Programmed", serves, "Programmed" if serves else "Invalid"),
-        ),
-    )
+        conditions = [*_accepted(specs, i), refs]
+        if conditions[0]["status"] == "False":
+            bad.append(li["name"])
+        serves = conditions[0]["status"] == refs["status"] == "True"
+        conditions.append(condition("Programmed", "Programmed" if serves else "Invalid"))
+        rule, host = r.at(f"spec.listeners[{i}]"), (li.get("hostname") or "").lower()
+        listeners.append(Listener(rule, li["name"], li["port"], li["protocol"].upper(), host, secrets, [], serves))
+        kinds = [{"group": GROUP, "kind": k} for k in allowed_kinds(li)]
+        statuses.append({"name": li["name"], "supportedKinds": kinds, "attachedRoutes": 0, "conditions": conditions})
+    message = f"listeners not accepted: {', '.join(bad)}" if bad else "every listener is accepted"
+    reason = "ListenersNotValid" if bad else "Accepted"
+    programmed = "Programmed" if any(li.serves for li in listeners) else "Invalid"
+    conditions = [condition("Accepted", reason, message, len(bad) < len(specs)), condition("Programmed", programmed)]
+    return Gateway(r, controller, listeners, {"conditions": conditions, "listeners": statuses})
 
 
-def _accepted(entries: Any, index: int) -> tuple[Condition, Condition]:
-    """Accepted and Conflicted. Listeners on one port must not differ in protocol (HTTPS and TLS may share a port) and
-    must differ in hostname; of those that do not, none wins."""
-    li = entries[index]
-    protocol, hostname = li["protocol"].upper(), (li.get("hostname") or "").lower()
-    conflict = ""
-    for j, other in enumerate(entries):
-        if j == index or other["port"] != li["port"] or "UDP" in (protocol, other["protocol"].upper()):
-            continue
-        theirs, same_host = other["protocol"].upper(), (other.get("hostname") or "").lower() == hostname
-        if theirs == protocol:
-            conflict = conflict or ("HostnameConflict" if same_host else "")
-        elif same_host or {protocol, theirs} != {"HTTPS", "TLS"}:
-            conflict = "ProtocolConflict"
-    if protocol not in KINDS:
-        accepted = Condition("Accepted", False, "UnsupportedProtocol", f"protocol {li['protocol']} is not supported")
+def _accepted(listeners: Any, index: int) -> Iterator[Object]:
+    """Accepted, Conflicted, and, only where it is true, OverlappingTLSConfig: a client could reuse a connection to one
+    HTTPS listener for a host of the other (which is answered with 421)."""
+    li, conflict, overlaps = listeners[index], "", []
+    for j, other in enumerate(listeners):
+        if j != index and other["port"] == li["port"]:
+            conflict = max(conflict, _conflict(li, other))
+            if li["protocol"].upper() == other["protocol"].upper() == "HTTPS" and overlap(*map(_host, (li, other))):
+                overlaps.append(other["name"])
+    if li["protocol"].upper() not in CARRIES:
+        yield condition("Accepted", "UnsupportedProtocol", f"protocol {li['protocol']} is not supported")
     elif conflict:
-        accepted = Condition("Accepted", False, "Invalid", f"another listener on port {li['port']} is in its way")
+        yield condition("Accepted", "Invalid", f"another listener on port {li['port']} is in its way")
     else:
-        accepted = Condition("Accepted", True, "Accepted")
-    return accepted, Condition("Conflicted", bool(conflict), conflict or "NoConflicts")
+        yield condition("Accepted", "Accepted")
+    yield condition("Conflicted", conflict or "NoConflicts", good=bool(conflict))
+    if overlaps:
+        yield condition("OverlappingTLSConfig", "OverlappingHostnames", f"overlaps with {', '.join(overlaps)}", True)
 
 
-def _overlap(entries: Any, index: int) -> tuple[Condition, ...]:
-    """OverlappingTLSConfig, only where it is true: another HTTPS listener on the port may take the same host, so that a
-    client could reuse a connection for it (which is answered with 421)."""
-    li = entries[index]
-    for j, other in enumerate(entries):
-        both_tls = {li["protocol"].upper(), other["protocol"].upper()} == {"HTTPS"}
-        if j != index and both_tls and other["port"] == li["port"]:
-            one, two = (li.get("hostname") or "").lower(), (other.get("hostname") or "").lower()
-            if routes.suffix(one, two) or routes.suffix(two, one):
-                return (
-                    Condition("OverlappingTLSConfig", True, "OverlappingHostnames", f"overlaps with {other['name']}"),
-                )
-    return ()
+def _host(listener: Spec) -> str:
+    return (listener.get("hostname") or "").lower()
 
 
-def _references(snapshot: Snapshot, namespace: str, li: Mapping[str, Any]) -> tuple[tuple[str, ...], Condition]:
+def _conflict(one: Spec, two: Spec) -> str:
+    """Why two listeners cannot share a port: they must differ in hostname, and not in protocol (but HTTPS and TLS may
+    stand side by side, and UDP is another matter). Neither wins."""
+    protocols, same_host = {one["protocol"].upper(), two["protocol"].upper()}, _host(one) == _host(two)
+    if len(protocols) == 1:
+        return "HostnameConflict" if same_host else ""
+    return "" if "UDP" in protocols or (protocols == {"HTTPS", "TLS"} and not same_host) else "ProtocolConflict"
+
+
+def _references(snapshot: Snapshot, namespace: str, li: Spec) -> tuple[list[str], Object]:
     """The Secrets of a listener that hold a certificate (``namespace/name``), and its ResolvedRefs condition."""
-    kinds = (li.get("allowedRoutes") or {}).get("kinds") or ()
-    problem = ("", "")
-    secrets = []
-    carried = KINDS.get(li["protocol"].upper(), ())
-    for k in kinds:
-        if k.get("group", GROUP) != GROUP or k["kind"] not in carried:
-            problem = ("InvalidRouteKinds", f"{k['kind']} is no route kind that protocol {li['protocol']} carries")
-    tls = li.get("tls") or {}
-    known = routes.secret_by_key(snapshot)
-    refs = tls.get("certificateRefs") or ()
+    protocol, secrets, problems = li["protocol"].upper(), [], []
+    for k in (li.get("allowedRoutes") or {}).get("kinds") or ():
+        if not _is_kind(k, CARRIES.get(protocol, "")):
+            problems.append(("InvalidRouteKinds", f"{k['kind']} is no route kind that protocol {protocol} carries"))
+    refs = (li.get("tls") or {}).get("certificateRefs") or ()
     for c in refs:
-        key = f"{c.get('namespace') or namespace}/{c['name']}"
+        target = c.get("namespace") or namespace
+        key = f"{target}/{c['name']}"
+        bad = routes.bad_certificate(routes.secret_by_key(snapshot).get(key))
         if (c.get("group") or "", c.get("kind", "Secret")) != ("", "Secret"):
-            problem = ("InvalidCertificateRef", f"{c.get('kind')} is no kind that holds a certificate")
-        elif c.get("namespace", namespace) != namespace and not granted(
-            snapshot, "Gateway", namespace, "Secret", c["namespace"], c["name"]
-        ):
-            why = f"no ReferenceGrant in {c['namespace']} lets Gateways of {namespace} use Secret {c['name']}"
-            problem = ("RefNotPermitted", why)
-        elif routes.bad_certificate(known.get(key)):
-            problem = ("InvalidCertificateRef", f"Secret {key}: {routes.bad_certificate(known.get(key))}")
+            problems.append(("InvalidCertificateRef", f"{c.get('kind')} is no kind that holds a certificate"))
+        elif not granted(snapshot, "Gateway", namespace, "Secret", target, c["name"]):
+            why = f"no ReferenceGrant in {target} lets Gateways of {namespace} use Secret {c['name']}"
+            problems.append(("RefNotPermitted", why))
+        elif bad:
+            problems.append(("InvalidCertificateRef", f"Secret {key}: {bad}"))
         else:
             secrets.append(key)
-    if li["protocol"].upper() == "HTTPS" and not refs:
-        problem = ("InvalidCertificateRef", "an HTTPS listener needs a certificate: tls.certificateRefs is empty")
-    reason, why = problem
-    if reason:
-        return tuple(secrets), Condition("ResolvedRefs", False, reason, why)
-    return tuple(secrets), Condition("ResolvedRefs", True, "ResolvedRefs", "every reference is there and permitted")
+    if protocol == "HTTPS" and not refs:
+        problems.append(("InvalidCertificateRef", "an HTTPS listener needs tls.certificateRefs"))
+    reason, why = problems[0] if problems else ("ResolvedRefs", "every reference is there and permitted")
+    return secrets, condition("ResolvedRefs", reason, why)

@@ -37,7 +37,7 @@ def run(plane: ControlPlane) -> None:
             continue
         found = addresses_for(ingress, classes, known)
         now = proxy_pods.addresses(ingress)
-        if found != now or not plane.events.about(ref(ingress)):
+        if found != now or not plane.events.about(ingress):
             plane.events.record(ingress, "Sync", "Scheduled for sync", "nginx-ingress-controller")
         if found != now:
             plane.store.put({**ingress, "status": {"loadBalancer": {"ingress": found} if found else {}}})
@@ -45,16 +45,10 @@ def run(plane: ControlPlane) -> None:
 
 def _installation(plane: ControlPlane, controller: str) -> list[Object]:
     """What a controller's chart installs: the proxies, and an IngressClass if there is none for it."""
-    name = controller.rpartition("/")[2].removeprefix("ingress-")
-    annotations = {routes.CONTROLLER: controller}
-    result = proxy_pods.objects(
-        "ingress", NAMESPACE, f"{name}-proxy", "k8snet/ingress-controller", (80, 443), annotations
-    )
-    if not any(c["spec"]["controller"] == controller for c in plane.store.all("IngressClass")):
-        group = "networking.k8s.io/v1"
-        spec = {"controller": controller}
-        result.append({"apiVersion": group, "kind": "IngressClass", "metadata": {"name": name}, "spec": spec})
-    return result
+    name, group = controller.rpartition("/")[2].removeprefix("ingress-"), "networking.k8s.io/v1"
+    image, marks = "k8snet/ingress-controller", {routes.CONTROLLER: controller}
+    proxies = proxy_pods.objects("ingress", NAMESPACE, f"{name}-proxy", image, (80, 443), marks)
+    return proxies + proxy_pods.class_for(plane, "IngressClass", group, "controller", controller)
 
 
 def published(snapshot: Snapshot, controller: str) -> list[Object]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from k8snet.controlplane.store import Key, key_of
+from k8snet.controlplane.store import key_of
 from k8snet.manifests.errors import ApiError
 from k8snet.manifests.kinds import Object
 
@@ -24,37 +24,36 @@ def objects(
     kind: str, namespace: str, name: str, image: str, ports: Iterable[int], annotations: Mapping[str, str]
 ) -> list[Object]:
     """Namespace, Deployment and Service of one controller's proxies; *kind* is ingress or gateway."""
-    labels, listed = {"app": name, LABEL: kind}, sorted(set(ports))
+    labels = {"app": name, LABEL: kind}
 
     def made(api_version: str, kind_: str, spec: dict[str, Any]) -> Object:
         meta = {"name": name, "namespace": namespace, "labels": labels}
         return {"apiVersion": api_version, "kind": kind_, "metadata": meta, "spec": spec}
 
-    container = {
-        "name": "proxy",
-        "image": image,
-        "ports": [{"name": f"port-{p}", "containerPort": p} for p in listed],
-    }
+    names = {f"port-{p}": p for p in ports}
+    container = {"name": "proxy", "image": image, "ports": [{"name": n, "containerPort": p} for n, p in names.items()]}
     template = {"metadata": {"labels": labels, "annotations": dict(annotations)}, "spec": {"containers": [container]}}
-    service = {
-        "type": "LoadBalancer",
-        "selector": {"app": name},
-        "ports": [{"name": f"port-{p}", "port": p, "targetPort": p} for p in listed],
-    }
+    listed = [{"name": n, "port": p, "targetPort": p} for n, p in names.items()]
     return [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": {LABEL: kind}}},
         made("apps/v1", "Deployment", {"selector": {"matchLabels": {"app": name}}, "template": template}),
-        made("v1", "Service", service),
+        made("v1", "Service", {"type": "LoadBalancer", "selector": {"app": name}, "ports": listed}),
     ]
+
+
+def class_for(plane: ControlPlane, kind: str, api_version: str, field: str, controller: str) -> list[Object]:
+    """The IngressClass or GatewayClass that a controller brings along, if there is none for it; named after it."""
+    if any(c["spec"][field] == controller for c in plane.store.all(kind)):
+        return []
+    name = controller.rpartition("/")[2].removesuffix("-controller").removeprefix("ingress-")
+    return [{"apiVersion": api_version, "kind": kind, "metadata": {"name": name}, "spec": {field: controller}}]
 
 
 def keep(plane: ControlPlane, kind: str, wanted: Iterable[Object]) -> None:
     """Create what is wanted and not there, give Services the ports that they should have, and delete what controllers of
     this *kind* made and is not wanted any more."""
-    keys: set[Key] = set()
-    for obj in wanted:
-        key = key_of(obj)
-        keys.add(key)
+    by_key = {key_of(obj): obj for obj in wanted}
+    for key, obj in by_key.items():
         stored = plane.store.at(key)
         try:
             if stored is None:
@@ -66,8 +65,8 @@ def keep(plane: ControlPlane, kind: str, wanted: Iterable[Object]) -> None:
     for gone in ("Deployment", "Service", "Namespace"):
         for obj in plane.store.all(gone):
             meta = obj["metadata"]
-            unwanted = (meta.get("labels") or {}).get(LABEL) == kind and key_of(obj) not in keys
-            if unwanted and not meta.get("deletionTimestamp"):
+            ours = (meta.get("labels") or {}).get(LABEL) == kind
+            if ours and key_of(obj) not in by_key and not meta.get("deletionTimestamp"):
                 plane.api.delete(gone, meta.get("namespace", ""), meta["name"])
 
 
@@ -75,6 +74,6 @@ def _numbers(service: Object) -> set[int]:
     return {p["port"] for p in service["spec"].get("ports") or ()}
 
 
-def addresses(service: Object | None) -> list[Object]:
-    """What a Service's load balancer was given: the entries of ``status.loadBalancer.ingress``."""
-    return ((service or {}).get("status") or {}).get("loadBalancer", {}).get("ingress") or []
+def addresses(obj: Object | None) -> list[Object]:
+    """The entries of ``status.loadBalancer.ingress`` of a Service or an Ingress."""
+    return ((obj or {}).get("status") or {}).get("loadBalancer", {}).get("ingress") or []

@@ -9,83 +9,22 @@ controlplane/gateway_status.py, where the conditions in status come from.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
 from k8snet.controlplane import routes
-from k8snet.controlplane.gateway_status import Attachment, Gateway, Listener, attachments, backend_problem
+from k8snet.controlplane.gateway_status import Gateway, Listener, Spec, attachments, backend_problem
 from k8snet.controlplane.snapshot import Snapshot
-from k8snet.dataplane.http import (
-    PORTS,
-    Certificate,
-    Decision,
-    HeaderChange,
-    Headers,
-    Mirror,
-    Request,
-    Share,
-    answer,
-    header,
-    scaled,
-)
+from k8snet.dataplane.http import PORTS, Certificate, Decision, HeaderChange, Mirror, Request, Share, answered, header
 from k8snet.dataplane.ingress import columns
-from k8snet.manifests.kinds import Ref
+from k8snet.manifests.kinds import Ref, ref
 
 # Path types, the most precise first. Where regular expressions stand is each implementation's own affair.
 PATH_TYPES = ("Exact", "RegularExpression", "PathPrefix")
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """One match of one rule of a route on a listener, with the conditions of `spec.rules[].matches[]`."""
-
-    rule: Ref
-    attachment: Attachment
-    rule_spec: Mapping[str, Any]
-    path_type: str
-    path: str
-    method: str
-    headers: tuple[tuple[str, str, str], ...]
-    query: tuple[tuple[str, str, str], ...]
-
-    def hostname(self, host: str) -> str | None:
-        """The most precise of its hostnames that takes *host*; None if there is none."""
-        taking = [h for h in self.attachment.hostnames if routes.suffix(h, host)]
-        return max(taking, key=_host_precision, default=None)
-
-    def differs(self, request: Request) -> str:
-        """The first condition that a request does not meet, in words; empty if it meets all."""
-        path = request.pathname
-        if not _path_taken(self.path_type, self.path, path):
-            return f"{self.path_type} {self.path} does not take {path}"
-        if self.method and self.method != request.method:
-            return f"method {self.method} is not {request.method}"
-        for kind, name, value in self.headers:
-            if not _equal(kind, value, header(request.headers, name)):
-                return f"header {name} is not {value}"
-        query = dict(reversed(parse_qsl(request.path.partition("?")[2], keep_blank_values=True)))
-        for kind, name, value in self.query:
-            if not _equal(kind, value, query.get(name)):
-                return f"query parameter {name} is not {value}"
-        return ""
-
-    def precedence(self, host: str) -> tuple[Any, ...]:
-        """Sorts matches, the one that goes first first. Age, name and place in the list are the order they come in."""
-        exactness = PATH_TYPES.index(self.path_type)
-        precise, length = _host_precision(self.hostname(host) or "")
-        return (-precise, -length, exactness, -len(self.path), not self.method, -len(self.headers), -len(self.query))
-
-    def __str__(self) -> str:
-        more = [self.method] if self.method else []
-        more += [f"{n}={v}" for _, n, v in (*self.headers, *self.query)]
-        return " ".join([f"{self.path_type} {self.path}", *more])
-
-
-# In the order of `Match.precedence`: what the winner has more of.
-_CRITERIA = (
+# What the match that goes first has more of, criterion by criterion, in the order of `Match.precedence`.
+CRITERIA = (
     "has the longer precise hostname",
     "has the longer hostname",
     "has the more precise path type",
@@ -93,20 +32,55 @@ _CRITERIA = (
     "names a method",
     "has more header conditions",
     "has more query conditions",
+    "is of an older route, or first by name or in the list",
 )
 
 
-def _host_precision(hostname: str) -> tuple[int, int]:
-    return (0 if hostname.startswith("*.") else len(hostname), len(hostname))
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One of ``spec.rules[].matches[]`` of a route (``spec`` is the rule's, ``field`` its place), on a listener where the
+    route serves ``hostnames``. Conditions on headers and query are type, name and value."""
+
+    route: Ref
+    field: str
+    spec: Spec
+    hostnames: list[str]
+    path_type: str
+    path: str
+    method: str
+    headers: list[tuple[str, str, str]]
+    query: list[tuple[str, str, str]]
+
+    def differs(self, request: Request) -> str:
+        """The first condition that a request does not meet, in words; empty if it meets all."""
+        host, path = request.hostname, request.pathname
+        if not any(routes.suffix(h, host) for h in self.hostnames):
+            return f"its hostnames do not take {host}"
+        if not (routes.takes_prefix(self.path, path) if self.path_type == "PathPrefix" else _is(self.path_type, self.path, path)):  # fmt: skip
+            return f"{self.path_type} {self.path} does not take {path}"
+        if self.method not in ("", request.method):
+            return f"method {self.method} is not {request.method}"
+        query = dict(reversed(parse_qsl(request.path.partition("?")[2], keep_blank_values=True)))
+        wrong = [f"header {n}" for kind, n, v in self.headers if not _is(kind, v, header(request.headers, n))]
+        wrong += [f"query parameter {n}" for kind, n, v in self.query if not _is(kind, v, query.get(n))]
+        return f"{wrong[0]} has not the value that it asks for" if wrong else ""
+
+    def precedence(self, host: str) -> tuple[int, ...]:
+        """Sorts matches, the one that goes first first. Age, name and place in the list are the order they come in."""
+        precise, length = max(_precision(h) for h in self.hostnames if routes.suffix(h, host))
+        kind = PATH_TYPES.index(self.path_type)
+        return -precise, -length, kind, -len(self.path), not self.method, -len(self.headers), -len(self.query)
+
+    def __str__(self) -> str:
+        conditions = [f"{n}={v}" for _, n, v in (*self.headers, *self.query)]
+        return " ".join(filter(None, [f"{self.path_type} {self.path}", self.method, *conditions]))
 
 
-def _path_taken(kind: str, wanted: str, path: str) -> bool:
-    if kind == "Exact":
-        return path == wanted
-    return _equal(kind, wanted, path) if kind == "RegularExpression" else routes.takes_prefix(wanted, path)
+def _precision(hostname: str) -> tuple[int, int]:
+    return (0 if hostname.startswith("*.") else len(hostname)), len(hostname)
 
 
-def _equal(kind: str, wanted: str, value: str | None) -> bool:
+def _is(kind: str, wanted: str, value: str | None) -> bool:
     if value is None or kind != "RegularExpression":
         return value == wanted
     try:
@@ -115,97 +89,87 @@ def _equal(kind: str, wanted: str, value: str | None) -> bool:
         return False
 
 
-@lru_cache(maxsize=64)
-def matches(snapshot: Snapshot, listener: Listener) -> tuple[Match, ...]:
+def matches(listener: Listener) -> Iterator[Match]:
     """Every match of every route on a listener: older routes first, then by name, then as listed."""
-    found = []
-    for a in listener.attached:
-        for i, rule in enumerate(a.obj["spec"].get("rules") or [{}]):
-            for j, m in enumerate(rule.get("matches") or [{}]):
-                path = m.get("path") or {}
-                place = f"spec.rules[{i}]" + (f".matches[{j}]" if rule.get("matches") else "")
-                found.append(
-                    Match(
-                        a.route.at(place),
-                        a,
-                        rule,
-                        path.get("type", "PathPrefix"),
-                        path.get("value", "/"),
-                        m.get("method", ""),
-                        _conditions(m.get("headers"), str.lower),
-                        _conditions(m.get("queryParams"), str),
-                    )
-                )
-    return tuple(found)
+    for route, hostnames in listener.attached:
+        for i, rule in enumerate(route["spec"].get("rules") or [{}]):
+            for m in rule.get("matches") or [{}]:
+                path = {"type": "PathPrefix", "value": "/", **(m.get("path") or {})}
+                headers, query = _conditions(m.get("headers"), str.lower), _conditions(m.get("queryParams"), str)
+                field, method = f"spec.rules[{i}]", m.get("method") or ""
+                yield Match(ref(route), field, rule, hostnames, path["type"], path["value"], method, headers, query)
 
 
-def _conditions(entries: Any, fold: Any) -> tuple[tuple[str, str, str], ...]:
-    """Header or query conditions; of two on one name the first counts."""
-    named: dict[str, tuple[str, str, str]] = {}
-    for e in entries or ():
-        named.setdefault(fold(e["name"]), (e.get("type", "Exact"), e["name"], e["value"]))
-    return tuple(named.values())
+def _conditions(entries: Any, fold: Callable[[str], str]) -> list[tuple[str, str, str]]:
+    """Conditions on headers or query parameters; of two on one name the first counts."""
+    named = {fold(e["name"]): (e.get("type") or "Exact", e["name"], e["value"]) for e in reversed(entries or ())}
+    return list(reversed(named.values()))
 
 
 def route(snapshot: Snapshot, gateway: str, port: int, request: Request) -> Decision:
     """What the proxy of *gateway* (``namespace/name``) does with *request* on one of its ports."""
     known = attachments(snapshot).gateways.get(gateway)
     if known is None:
-        why = f"no controller takes care of Gateway {gateway}"
-        return Decision((answer(404, why),), why)
-    protocol = "HTTPS" if request.scheme == "https" else "HTTP"
-    there = [li for li in known.listeners if li.port == port and li.protocol == protocol and li.serves]
-    by_host = _listener(there, request.hostname)
-    chosen, shown = by_host, None
+        return answered(404, f"no controller takes care of Gateway {gateway}")
+    protocol, shown = request.scheme.upper(), None
+    there = [li for li in known.listeners if (li.port, li.protocol) == (port, protocol) and li.serves]
+    listener = _listener(there, request.hostname)
     if protocol == "HTTPS":
-        chosen = _listener(there, request.sni)
-        if chosen is None:
+        by_sni = _listener(there, request.sni.lower())
+        if by_sni is None:
             why = f"no listener on port {port} is for server name {request.sni or '(none)'}"
             return Decision((), why, tls_failure=why)
-        shown = certificate(snapshot, known, chosen, request.sni)
-        if by_host is not None and by_host is not chosen:
-            why = f"the handshake chose listener {chosen.name}, but Host {request.hostname} belongs to {by_host.name}"
-            return Decision((answer(421, why, by_host.rule),), why, by_host.rule, certificate=shown)
-        chosen = by_host
-    if chosen is None:
+        shown = certificate(snapshot, known, by_sni, request.sni)
+        if listener not in (None, by_sni):
+            assert listener is not None
+            why = f"the handshake chose listener {by_sni.name}, but Host {request.hostname} belongs to {listener.name}"
+            return answered(421, why, listener.rule, shown=shown)
+    if listener is None:
         why = f"no listener on port {port} is for host {request.hostname}"
-        return Decision((answer(404, why),), why, known.ref, certificate=shown)
-    return _in_listener(snapshot, chosen, request, shown)
-
-
-def secure(snapshot: Snapshot, gateway: str, port: int) -> bool:
-    """Whether TLS is spoken on a port of a Gateway's proxy."""
-    known = attachments(snapshot).gateways.get(gateway)
-    return known is not None and any(li.port == port and li.protocol == "HTTPS" for li in known.listeners)
+        return answered(404, why, known.ref.at("spec.listeners"), shown=shown)
+    lost, matching = [], []
+    for m in matches(listener):
+        problem = m.differs(request)
+        if problem:
+            lost.append(f"{m.route.at(m.field)}: {problem}")
+        else:
+            matching.append(m)
+    if not matching:
+        why = f"no route of listener {listener.name} takes {request.method} {request.hostname}{request.path}"
+        return answered(404, why, listener.rule, tuple(lost), shown)
+    matching.sort(key=lambda m: m.precedence(request.hostname))
+    winner, *others = matching
+    for m in others:
+        pairs = zip(winner.precedence(request.hostname), m.precedence(request.hostname), strict=True)
+        first = next((i for i, (ours, theirs) in enumerate(pairs) if ours != theirs), -1)
+        lost.append(f"{m.route.at(m.field)}: {m} takes it too, but the winner {CRITERIA[first]}")
+    why = f"listener {listener.name}; {winner} takes {request.method} {request.hostname}{request.path}"
+    shares = _shares(snapshot, listener, winner, request, why)
+    return Decision(shares, why, winner.route.at(winner.field), tuple(lost), shown)
 
 
 def _listener(listeners: Iterable[Listener], host: str) -> Listener | None:
     """The listener with the most specific hostname that takes *host*."""
-    taking = [li for li in listeners if routes.suffix(li.hostname, host.lower())]
-    return max(taking, key=lambda li: _host_precision(li.hostname), default=None)
+    taking = [li for li in listeners if routes.suffix(li.hostname, host)]
+    return max(taking, key=lambda li: _precision(li.hostname), default=None)
 
 
-def _in_listener(snapshot: Snapshot, listener: Listener, request: Request, shown: Certificate | None) -> Decision:
-    """Route and rule: the match that goes first among those of all routes attached to the listener."""
-    host, lost, matching = request.hostname, [], []
-    for m in matches(snapshot, listener):
-        problem = m.differs(request) if m.hostname(host) is not None else f"its hostnames do not take {host}"
-        if problem:
-            lost.append(f"{m.rule}: {problem}")
-        else:
-            matching.append(m)
-    matching.sort(key=lambda m: m.precedence(host))
-    if not matching:
-        why = f"no route of listener {listener.name} takes {request.method} {host}{request.path}"
-        return Decision((answer(404, why),), why, listener.rule, tuple(lost), shown)
-    winner = matching[0]
-    best = winner.precedence(host)
-    for m in matching[1:]:
-        pairs = zip(_CRITERIA, best, m.precedence(host), strict=True)
-        reason = next((text for text, a, b in pairs if a != b), "is of an older route, or first by name or in the list")
-        lost.append(f"{m.rule}: {m} takes it too, but the winner {reason}")
-    why = f"listener {listener.name}; {winner} takes {request.method} {host}{request.path}"
-    return Decision(_shares(snapshot, listener, winner, request, why), why, winner.rule, tuple(lost), shown)
+def speaks_tls(snapshot: Snapshot, gateway: str, port: int) -> bool:
+    """Whether TLS is spoken on a port of a Gateway's proxy."""
+    known = attachments(snapshot).gateways.get(gateway)
+    return known is not None and any((li.port, li.protocol) == (port, "HTTPS") for li in known.listeners)
+
+
+def certificate(snapshot: Snapshot, gateway: Gateway, listener: Listener, sni: str) -> Certificate:
+    """The certificate that a listener shows for a server name: the one whose name fits it best, else its first. Each is
+    taken as valid for the hosts of the listeners that name it and of their routes; without any, for all."""
+    secrets, shown = routes.secret_by_key(snapshot), []
+    for key in listener.secrets:
+        users = [li for li in gateway.listeners if key in li.secrets]
+        hosts = [h for li in users for h in (li.hostname, *(h for _, names in li.attached for h in names)) if h]
+        shown.append(Certificate(key, routes.certificate_names(secrets[key], hosts or ["*"])))
+    covering = [c for c in shown if c.covers(sni)]
+    return max(covering or shown[:1], key=lambda c: max(map(len, c.names), default=0))
 
 
 # Filters and backends
@@ -213,71 +177,65 @@ def _in_listener(snapshot: Snapshot, listener: Listener, request: Request, shown
 
 def _shares(snapshot: Snapshot, listener: Listener, m: Match, request: Request, why: str) -> tuple[Share, ...]:
     """What each backend of the rule that won gets: its part by weight, and the request after all filters."""
-    field = m.rule.field.partition(".matches")[0]
-    base = Share(1.0, why, m.rule.at(field), request=request)
-    base = _filtered(snapshot, listener, m, m.rule_spec.get("filters"), base)
+    base = _filtered(
+        snapshot, listener, m, m.spec.get("filters"), Share(1.0, why, m.route.at(m.field), request=request)
+    )
     if base.status:
         return (base,)
-    refs, shares = m.rule_spec.get("backendRefs") or (), []
-    for i, b in enumerate(refs):
-        rule = m.rule.at(f"{field}.backendRefs[{i}]")
-        namespace = b.get("namespace") or m.rule.namespace
-        share = replace(base, of=float(b.get("weight", 1)), rule=rule)
-        reason, problem = backend_problem(snapshot, m.rule.namespace, b)
+    shares = []
+    for i, b in enumerate(m.spec.get("backendRefs") or ()):
+        share = replace(base, of=float(b.get("weight", 1)), rule=m.route.at(f"{m.field}.backendRefs[{i}]"))
+        reason, problem = backend_problem(snapshot, m.route.namespace, b)
         if reason:
             share = replace(share, status=500, why=f"{reason}: {problem}")
         else:
-            found = routes.backend(snapshot, namespace, b["name"], b["port"])
+            found = routes.backend(snapshot, b.get("namespace") or m.route.namespace, b["name"], b["port"])
             share = replace(share, service=found.service, port=found.port, endpoints=found.endpoints)
             share = _filtered(snapshot, listener, m, b.get("filters"), share)
             if found.problem and not share.status:
                 share = replace(share, status=503, why=found.problem)
         shares.append(share)
-    if not any(s.of for s in shares):
-        problem = "the rule has no backendRefs" if not refs else "the weights of all backendRefs are 0"
+    total = sum(s.of for s in shares)
+    if not total:
+        problem = "the weights of all backendRefs are 0" if shares else "the rule has no backendRefs"
         return (replace(base, status=500, why=problem),)
-    return scaled(shares)
+    return tuple(replace(s, of=s.of / total) for s in shares if s.of)
 
 
 def _filtered(snapshot: Snapshot, listener: Listener, m: Match, filters: Any, share: Share) -> Share:
     """A share after a list of filters, those of the rule or those of one backendRef."""
     for f in filters or ():
-        request = share.request
+        request, kind = share.request, f["type"]
         assert request is not None
-        kind = f["type"]
+        spec = f.get(kind[0].lower() + kind[1:]) or f.get("urlRewrite") or {}
         if kind == "RequestHeaderModifier":
-            headers = _change(f["requestHeaderModifier"]).apply(request.headers)
-            share = replace(share, request=replace(request, headers=headers))
+            share = replace(share, request=replace(request, headers=_change(spec).apply(request.headers)))
         elif kind == "ResponseHeaderModifier":
-            share = replace(share, response=(*share.response, _change(f["responseHeaderModifier"])))
+            share = replace(share, response=(*share.response, _change(spec)))
         elif kind == "URLRewrite":
-            host = f["urlRewrite"].get("hostname") or request.host
-            path = _path(f["urlRewrite"].get("path"), m, request)
-            share = replace(share, request=replace(request, host=host, path=path))
+            rewritten = replace(request, host=spec.get("hostname") or request.host, path=_path(spec, m, request))
+            share = replace(share, request=rewritten)
         elif kind == "RequestRedirect":
-            redirect = f["requestRedirect"]
-            location = _location(listener, m, redirect, request)
-            why = f"redirect to {location}"
-            share = replace(share, status=redirect.get("statusCode", 302), location=location, why=why)
+            location = _location(listener, m, spec, request)
+            status = spec.get("statusCode") or 302
+            share = replace(share, status=status, location=location, why=f"redirect to {location}")
         elif kind == "RequestMirror":
-            share = replace(share, mirrors=(*share.mirrors, *_mirror(snapshot, m, f["requestMirror"])))
+            share = replace(share, mirrors=(*share.mirrors, *_mirror(snapshot, m, spec)))
         else:
             share = replace(share, status=500, why=f"this controller knows no filter {kind}")
     return share
 
 
-def _change(modifier: Mapping[str, Any]) -> HeaderChange:
-    def pairs(name: str) -> Headers:
-        return tuple((h["name"], h["value"]) for h in modifier.get(name) or ())
-
-    return HeaderChange(pairs("set"), pairs("add"), tuple(modifier.get("remove") or ()))
+def _change(spec: Spec) -> HeaderChange:
+    put, add = (tuple((h["name"], h["value"]) for h in spec.get(part) or ()) for part in ("set", "add"))
+    return HeaderChange(put, add, tuple(spec.get("remove") or ()))
 
 
-def _path(modifier: Mapping[str, Any] | None, m: Match, request: Request) -> str:
-    """The path after a path modifier; the query is kept. A matched prefix is replaced by whole elements, so that the
-    result is never empty and has no ``//`` at the seam."""
-    path, mark, query = request.path.partition("?")
-    if modifier and modifier["type"] == "ReplaceFullPath":
+def _path(spec: Spec, m: Match, request: Request) -> str:
+    """The path after the path modifier of a rewrite or redirect; the query is kept. A matched prefix is replaced by whole
+    elements, so that the result is never empty and has no ``//`` at the seam."""
+    modifier, (path, mark, query) = spec.get("path") or {}, request.path.partition("?")
+    if modifier.get("type") == "ReplaceFullPath":
         path = modifier.get("replaceFullPath") or "/"
     elif modifier:
         new, rest = modifier.get("replacePrefixMatch") or "", path[len(m.path.removesuffix("/")) :]
@@ -285,42 +243,22 @@ def _path(modifier: Mapping[str, Any] | None, m: Match, request: Request) -> str
     return path + mark + query
 
 
-def _location(listener: Listener, m: Match, redirect: Mapping[str, Any], request: Request) -> str:
+def _location(listener: Listener, m: Match, spec: Spec, request: Request) -> str:
     """The Location of a redirect. What it leaves out comes from the request; the port is the one given, else the
     well-known one of a given scheme, else the listener's; it is not written where it is the scheme's own."""
-    scheme = redirect.get("scheme") or request.scheme
-    port = redirect.get("port") or (PORTS.get(scheme) if redirect.get("scheme") else None) or listener.port
-    host = redirect.get("hostname") or request.hostname
+    scheme, host = spec.get("scheme") or request.scheme, spec.get("hostname") or request.hostname
+    port = spec.get("port") or (PORTS.get(scheme) if spec.get("scheme") else None) or listener.port
     written = "" if port == PORTS.get(scheme) else f":{port}"
-    return f"{scheme}://{host}{written}{_path(redirect.get('path'), m, request)}"
+    return f"{scheme}://{host}{written}{_path(spec, m, request)}"
 
 
-def _mirror(snapshot: Snapshot, m: Match, mirror: Mapping[str, Any]) -> tuple[Mirror, ...]:
-    b, fraction = mirror["backendRef"], mirror.get("fraction") or {}
-    if backend_problem(snapshot, m.rule.namespace, b)[0]:
-        return ()
-    percent = mirror.get("percent", 100)
+def _mirror(snapshot: Snapshot, m: Match, spec: Spec) -> Iterator[Mirror]:
+    b, fraction, percent = spec["backendRef"], spec.get("fraction"), float(spec.get("percent", 100))
     if fraction:
         percent = 100 * fraction["numerator"] / (fraction.get("denominator") or 100)
-    found = routes.backend(snapshot, b.get("namespace") or m.rule.namespace, b["name"], b["port"])
-    return (Mirror(found.service, found.port, float(percent), m.rule, found.endpoints),)
-
-
-def certificate(snapshot: Snapshot, gateway: Gateway, listener: Listener, sni: str) -> Certificate:
-    """The certificate that a listener shows for a server name: the one whose name fits it best, else its first."""
-    secrets = routes.secret_by_key(snapshot)
-    shown = []
-    for key in listener.secrets:
-        users = [li for li in gateway.listeners if key in li.secrets]
-        hosts = [
-            h or "*"
-            for li in users
-            for h in (li.hostname, *(h for a in li.attached for h in a.hostnames))
-            if h or li.hostname == ""
-        ]
-        shown.append(Certificate(key, routes.certificate_names(secrets[key], hosts)))
-    covering = [c for c in shown if c.covers(sni)]
-    return max(covering or shown[:1], key=lambda c: max(map(len, c.names), default=0))
+    if not backend_problem(snapshot, m.route.namespace, b)[0]:
+        found = routes.backend(snapshot, b.get("namespace") or m.route.namespace, b["name"], b["port"])
+        yield Mirror(found.service, found.port, percent, m.route.at(m.field), found.endpoints)
 
 
 def table(snapshot: Snapshot, gateway: str = "") -> str:
@@ -330,23 +268,13 @@ def table(snapshot: Snapshot, gateway: str = "") -> str:
     """
     rows = [("GATEWAY", "LISTENER", "HOST", "MATCH", "BACKENDS", "RULE")]
     for key, g in attachments(snapshot).gateways.items():
-        if gateway not in ("", key):
-            continue
-        for li in g.listeners:
-            entries = [(m, h) for m in matches(snapshot, li) for h in m.attachment.hostnames]
-            entries.sort(key=lambda e: e[0].precedence(e[1]))
+        for li in g.listeners if gateway in ("", key) else ():
             name = f"{li.name} ({li.protocol} {li.port})" + ("" if li.serves else " not programmed")
-            for m, hostname in entries:
-                field = m.rule.at(m.rule.field.partition(".matches")[0])
-                rows.append((key, name, hostname or "*", str(m), _backends(snapshot, li, m), str(field)))
+            entries = [(m, h) for m in matches(li) for h in m.hostnames]
+            for m, h in sorted(entries, key=lambda e: e[0].precedence(e[1])):
+                shares = _shares(snapshot, li, m, Request("HOST", m.path), "")
+                gets = [f"{s.of:.0%} {s.backend or f'{s.status} {s.location or s.why}'}" for s in shares]
+                rows.append((key, name, h or "*", str(m), ", ".join(gets), str(m.route.at(m.field))))
             if not entries:
                 rows.append((key, name, li.hostname or "*", "(no route)", "404", str(li.rule)))
     return columns(rows)
-
-
-def _backends(snapshot: Snapshot, listener: Listener, m: Match) -> str:
-    shares = _shares(snapshot, listener, m, Request("HOST", m.path), "")
-    return ", ".join(
-        (f"{s.of:.0%} " if len(shares) > 1 else "") + (f"{s.status} {s.location or s.why}" if s.status else s.backend)
-        for s in shares
-    )

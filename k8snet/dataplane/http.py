@@ -7,31 +7,14 @@ common case; weights make several.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from http import HTTPStatus
 
 from k8snet.manifests.kinds import Ref
 
 PORTS = {"http": 80, "https": 443}
-REASONS = {
-    200: "OK",
-    301: "Moved Permanently",
-    302: "Found",
-    303: "See Other",
-    307: "Temporary Redirect",
-    308: "Permanent Redirect",
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    421: "Misdirected Request",
-    500: "Internal Server Error",
-    502: "Bad Gateway",
-    503: "Service Unavailable",
-    504: "Gateway Timeout",
-}
-
 Headers = tuple[tuple[str, str], ...]
+Endpoints = tuple[tuple[str, int], ...]
 
 
 def header(headers: Headers, name: str) -> str | None:
@@ -40,23 +23,25 @@ def header(headers: Headers, name: str) -> str | None:
     return ",".join(values) if values else None
 
 
-def with_headers(
-    headers: Headers, set_: Iterable[tuple[str, str]], add: Iterable[tuple[str, str]] = (), remove: Iterable[str] = ()
-) -> Headers:
-    """*headers* after a header filter: ``set`` overwrites, ``add`` appends with a comma, ``remove`` deletes."""
-    result = dict(headers)
+@dataclass(frozen=True, slots=True)
+class HeaderChange:
+    """A header filter: ``set`` overwrites, ``add`` appends with a comma, ``remove`` deletes; names without case."""
 
-    def known(name: str) -> str:
-        return next((n for n in result if n.lower() == name.lower()), name)
+    set: Headers = ()
+    add: Headers = ()
+    remove: tuple[str, ...] = ()
 
-    for name, value in set_:
-        result[known(name)] = value
-    for name, value in add:
-        name = known(name)
-        result[name] = f"{result[name]},{value}" if name in result else value
-    for name in remove:
-        result.pop(known(name), None)
-    return tuple(result.items())
+    def apply(self, headers: Headers) -> Headers:
+        """*headers* as they leave the filter."""
+        result, spelt = dict(headers), {n.lower(): n for n, _ in headers}
+        for name, value in self.set:
+            result[spelt.setdefault(name.lower(), name)] = value
+        for name, value in self.add:
+            name = spelt.setdefault(name.lower(), name)
+            result[name] = f"{result[name]},{value}" if name in result else value
+        for name in self.remove:
+            result.pop(spelt.get(name.lower(), name), None)
+        return tuple(result.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +55,6 @@ class Request:
     scheme: str = "http"
     headers: Headers = ()
     sni: str = ""
-    body: str = ""
 
     @property
     def hostname(self) -> str:
@@ -97,22 +81,14 @@ class Response:
     body: str = ""
 
     @property
-    def reason(self) -> str:
-        """The words behind the status: ``Not Found``."""
-        return REASONS.get(self.status, "")
+    def title(self) -> str:
+        """Status and its words: ``404 Not Found``."""
+        return title(self.status)
 
 
-@dataclass(frozen=True, slots=True)
-class HeaderChange:
-    """A header filter: pairs to set and to add, names to remove."""
-
-    set: Headers = ()
-    add: Headers = ()
-    remove: tuple[str, ...] = ()
-
-    def apply(self, headers: Headers) -> Headers:
-        """*headers* as they leave the filter."""
-        return with_headers(headers, self.set, self.add, self.remove)
+def title(status: int) -> str:
+    """A status and its words: ``404 Not Found``."""
+    return f"{status} {HTTPStatus(status).phrase}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +99,7 @@ class Mirror:
     port: int
     percent: float
     rule: Ref
-    endpoints: tuple[tuple[str, int], ...] = ()
+    endpoints: Endpoints = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +113,7 @@ class Share:
     rule: Ref | None = None
     service: str = ""
     port: int = 0
-    endpoints: tuple[tuple[str, int], ...] = ()
+    endpoints: Endpoints = ()
     request: Request | None = None
     response: tuple[HeaderChange, ...] = ()
     status: int = 0
@@ -164,6 +140,10 @@ class Certificate:
         name = name.lower()
         return any(n in (name, "*") or (n.startswith("*.") and n[2:] == name.partition(".")[2]) for n in self.names)
 
+    def __str__(self) -> str:
+        source = f"the certificate of Secret {self.secret}" if self.secret else "the server's own certificate"
+        return f"{source}, valid for {', '.join(self.names) or 'no name'}"
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -188,13 +168,8 @@ class Decision:
         return self.shares[0].backend or None if len(self.shares) == 1 else None
 
 
-def answer(status: int, why: str, rule: Ref | None = None, of: float = 1.0) -> Share:
-    """The share of requests that a proxy answers itself."""
-    return Share(of, why, rule, status=status)
-
-
-def scaled(shares: Iterable[Share]) -> tuple[Share, ...]:
-    """Shares whose parts make 1, from shares that hold weights; those of weight 0 get nothing."""
-    weighted = [s for s in shares if s.of > 0]
-    total = sum(s.of for s in weighted)
-    return tuple(replace(s, of=s.of / total) for s in weighted)
+def answered(
+    status: int, why: str, rule: Ref | None = None, lost: tuple[str, ...] = (), shown: Certificate | None = None
+) -> Decision:
+    """The proxy answers every request itself with *status*."""
+    return Decision((Share(1.0, why, rule, status=status),), why, rule, lost, shown)

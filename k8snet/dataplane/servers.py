@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from k8snet.controlplane.listeners import image_facts
-from k8snet.controlplane.settings import OutsideHost
 from k8snet.controlplane.snapshot import Pod, Snapshot, containers_of
-from k8snet.dataplane.http import REASONS, Certificate, Headers, Request, Response, header
+from k8snet.dataplane.http import Certificate, Headers, Request, Response, header, title
 from k8snet.dataplane.proxy import health_check
 from k8snet.dataplane.trace import Outcome
 
 PATHS = "k8snet.io/paths"
 API_SERVER = Certificate("", ("kubernetes", "kubernetes.default.svc"), "unable to get local issuer certificate")
+FORBIDDEN = '{"kind":"Status","apiVersion":"v1","status":"Failure","message":"forbidden: User \\"system:anonymous\\" cannot get path \\"%s\\"","reason":"Forbidden","code":403}'  # fmt: skip
 # What a server that speaks another protocol does when it is sent a line of HTTP.
 NOT_HTTP = {
     "postgres": ("empty", "PostgreSQL reads GET as the length of a packet, finds it too long and hangs up"),
@@ -29,8 +29,8 @@ NOT_HTTP = {
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A server's answer, or how the exchange failed (``error``, ``detail``); the certificate that it showed for https
-    and the seconds that it took."""
+    """A server's answer, or how the exchange failed (``error`` and ``detail`` as in fetch.Exchange); the certificate that
+    it showed, if it speaks TLS, and the seconds that it took."""
 
     response: Response | None = None
     error: str = ""
@@ -41,23 +41,31 @@ class Reply:
 
 def reply(snapshot: Snapshot, outcome: Outcome, port: int, request: Request) -> Reply:
     """What the server that accepted a connection (``outcome.server``, on *port*) says to a request."""
-    pod = snapshot.pods.get(outcome.server)
+    pod, who = snapshot.pods.get(outcome.server), outcome.server
     if pod is not None:
         return _pod(pod, port, request, outcome)
-    if outcome.server in snapshot.nodes:
-        return _node(snapshot, outcome.server, port, request)
-    hosts = snapshot.settings.internet.hosts
-    host = next((h for h in hosts if outcome.server in (h.name, h.ip)), None)
-    if host is not None:
-        return _outside(host, port, request, outcome)
-    if port == 6443:
-        return _api_server(request, outcome.server)
-    return Reply(page(200, outcome.server))
+    check = health_check(snapshot, who, port)
+    if check is not None:
+        return Reply(page(check.status, f"kube-proxy of {who}", check.body))
+    host = next((h for h in snapshot.settings.internet.hosts if who in (h.name, h.ip)), None)
+    if host is None:
+        shown = API_SERVER if port == 6443 else None
+        status, line = (403, FORBIDDEN % request.pathname) if shown else (404, "")
+        who = "the API server" if shown else who
+    else:
+        shown, known = Certificate("", host.cert_hosts) if port == 443 else None, host.answers_host
+        status, line = 200, f"Hello from {who}: {request.path} from {outcome.server_saw}"
+        if known and request.hostname not in known:
+            status = 421 if shown else 404
+            line = f"{title(status)} ({who} has no site {request.hostname})"
+    if (request.scheme == "https") != (shown is not None):
+        return wrong_scheme(request, who)
+    return Reply(page(status, who, line), certificate=shown)
 
 
 def page(status: int, said_by: str, line: str = "", server: str = "", headers: Headers = ()) -> Response:
     """An answer with a line of text; without one, the status and who says it."""
-    body = (line or f"{status} {REASONS.get(status, '')} ({server or said_by})") + "\n"
+    body = (line or f"{title(status)} ({server or said_by})") + "\n"
     own = (("Server", server),) if server else ()
     size = ("Content-Length", str(len(body.encode())))
     return Response(status, said_by, (*own, ("Content-Type", "text/plain"), size, *headers), body)
@@ -66,8 +74,7 @@ def page(status: int, said_by: str, line: str = "", server: str = "", headers: H
 def wrong_scheme(request: Request, who: str) -> Reply:
     """http on a port where TLS is spoken, or https on one where it is not."""
     if request.scheme == "http":
-        line = "400 The plain HTTP request was sent to HTTPS port"
-        return Reply(page(400, who, line, who.partition(" (")[0]))
+        return Reply(page(400, who, "400 The plain HTTP request was sent to HTTPS port", who.partition(" (")[0]))
     return Reply(None, "tls", "TLS connect error: error:0A00010B:SSL routines::wrong version number")
 
 
@@ -76,63 +83,19 @@ def _pod(pod: Pod, port: int, request: Request, outcome: Outcome) -> Reply:
     ``*`` for all that begin so; else what its image is known to have; else every path is there)."""
     if pod.listeners is None:
         return Reply(None, "undefined", outcome.message)
-    who, facts = f"the application in Pod {pod.key}", _facts(pod, port)
+    container = next((s.container for s in pod.listeners if s.port == port), "")
+    images = {c.get("name"): c.get("image") or "" for c in containers_of(pod.spec)}
+    facts, who = image_facts(images.get(container, "")), f"the application in Pod {pod.key}"
     spoken = dict(entry.split("=") for entry in facts.get("speaks", "").split())
     if str(port) in spoken:
         return Reply(None, *NOT_HTTP[spoken[str(port)]])
     if request.scheme == "https":
         return wrong_scheme(request, who)
-    server = facts.get("server", "k8snet")
+    server, path = facts.get("server", "k8snet"), request.pathname
     known = (pod.obj["metadata"].get("annotations") or {}).get(PATHS, facts.get("paths", "*")).replace(",", " ").split()
-    path = request.pathname
     if not any(path == k or (k.endswith("*") and path.startswith(k[:-1])) for k in known):
         return Reply(page(404, who, f"404 Not Found ({pod.name} has no {path})", server))
     forwarded = header(request.headers, "X-Forwarded-For")
     via = f", for {forwarded}" if forwarded else ""
     line = f"Hello from {pod.name}: {request.method} {request.path} for {request.host} from {outcome.server_saw}{via}"
     return Reply(page(200, who, line, server))
-
-
-def _facts(pod: Pod, port: int) -> dict[str, str]:
-    """What is known of the image whose container listens on a port."""
-    name = next((s.container for s in pod.listeners or () if s.port == port), "")
-    image = next((c.get("image") or "" for c in containers_of(pod.spec) if c.get("name") == name), "")
-    return image_facts(image)
-
-
-def _outside(host: OutsideHost, port: int, request: Request, outcome: Outcome) -> Reply:
-    """A site outside serves the names it knows (by the Host header) and nothing else: 404, or over TLS 421."""
-    who, shown = host.name or host.ip, Certificate("", host.cert_hosts) if port == 443 else None
-    if (request.scheme == "https") != (shown is not None):
-        return wrong_scheme(request, who)
-    if host.answers_host and request.hostname not in host.answers_host:
-        status = 421 if shown else 404
-        return Reply(
-            page(status, who, f"{status} {REASONS[status]} ({who} has no site {request.hostname})"), certificate=shown
-        )
-    return Reply(page(200, who, f"Hello from {who}: {request.path} from {outcome.server_saw}"), certificate=shown)
-
-
-def _node(snapshot: Snapshot, node: str, port: int, request: Request) -> Reply:
-    """Programs of a node: kube-proxy's health checks, the kubelet's API."""
-    check = health_check(snapshot, node, port)
-    if check is not None:
-        return Reply(page(check.status, f"kube-proxy of {node}", check.body))
-    if port == 10256:
-        return Reply(page(200, f"kube-proxy of {node}", "{}"))
-    if port == 10250:
-        who = f"kubelet of {node}"
-        return (
-            Reply(page(401, who, "Unauthorized"), certificate=API_SERVER)
-            if request.scheme == "https"
-            else wrong_scheme(request, who)
-        )
-    return Reply(None, "not http", f"what listens on port {port} of {node} speaks no HTTP")
-
-
-def _api_server(request: Request, server: str) -> Reply:
-    who = "the API server"
-    if request.scheme == "http":
-        return Reply(page(400, who, "Client sent an HTTP request to an HTTPS server."))
-    line = '{"kind":"Status","apiVersion":"v1","status":"Failure","message":"forbidden: User \\"system:anonymous\\" cannot get path \\"%s\\"","reason":"Forbidden","code":403}'  # fmt: skip
-    return Reply(page(403, who, line % request.pathname), certificate=API_SERVER)

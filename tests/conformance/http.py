@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from k8snet.controlplane import admission, gateway_controller, ingress_controller
+from k8snet.controlplane import admission, ingress_controller
+from k8snet.controlplane.gateway_status import Attachments, attachments
 from k8snet.controlplane.settings import Settings
 from k8snet.controlplane.snapshot import Snapshot
 from k8snet.dataplane import gateway, ingress
@@ -140,16 +141,16 @@ THEN: dict[str, Callable[[Decision, Any, dict[str, Any]], Any]] = {
 
 def run_httproute(case: dict[str, Any], document: dict[str, Any]) -> Iterator[Answer]:
     snapshot = Snapshot(case["objects"], Settings(loaded=True))
-    statuses = {(o["kind"], o_key): status for o, o_key, status in gateway_controller.statuses(snapshot)}
+    known = attachments(snapshot)
     for wanted in case.get("expected_conditions", ()):
-        place = _status_part(snapshot, statuses[wanted["kind"], wanted["name"]], wanted)
+        place = _conditions(known, wanted)
         found = [(c["status"], c["reason"]) for c in place if c["type"] == wanted["type"]]
         expected = [(wanted["status"], wanted["reason"])]
         if wanted["reason"] is None:
             found = [(status, None) for status, _ in found]
         yield Answer(f"{wanted['type']} of {wanted['kind']} {wanted['name']}", expected, found)
     for wanted in case.get("expected_listeners", ()):
-        listener = _listener(statuses["Gateway", wanted["gateway"]], wanted["listener"])
+        listener = _listener(known.gateways[wanted["gateway"]].status, wanted["listener"])
         kinds = [k["kind"] for k in listener["supportedKinds"]]
         expected, actual = {"attachedRoutes": wanted["attachedRoutes"]}, {"attachedRoutes": listener["attachedRoutes"]}
         if "supportedKinds" in wanted:
@@ -161,17 +162,16 @@ def run_httproute(case: dict[str, Any], document: dict[str, Any]) -> Iterator[An
         yield from routed(r, gateway.route(snapshot, r["gateway"], r["port"], request_of(r)))
 
 
-def _status_part(snapshot: Snapshot, status: dict[str, Any], wanted: dict[str, Any]) -> list[dict[str, Any]]:
+def _conditions(known: Attachments, wanted: dict[str, Any]) -> list[dict[str, Any]]:
     """The conditions that a case asks about."""
     if wanted["kind"] == "Gateway":
+        status = known.gateways[wanted["name"]].status
         return _listener(status, wanted["listener"])["conditions"] if "listener" in wanted else status["conditions"]
     namespace = wanted["name"].partition("/")[0]
-    for p in status["parents"]:
+    asked = {k: wanted[k] for k in ("sectionName", "port") if k in wanted}
+    for p in known.parents[wanted["name"]]:
         r = p["parentRef"]
-        asked = [(k, wanted[k]) for k in ("sectionName", "port") if k in wanted]
-        if f"{r.get('namespace') or namespace}/{r['name']}" == wanted["parent"] and all(
-            r.get(k) == v for k, v in asked
-        ):
+        if f"{r.get('namespace') or namespace}/{r['name']}" == wanted["parent"] and asked.items() <= r.items():
             return p["conditions"]
     return []
 
