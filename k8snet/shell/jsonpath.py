@@ -113,7 +113,8 @@ def values(path: str, data: Any) -> list[Any]:
     while position < len(path):
         m = _TOKEN.match(path, position)
         if m is None or m.end() == position:
-            raise BadPathError(f"unrecognized character in action: {path[position]!a}")
+            what = f"unrecognized character in action: {path[position]!a}"
+            raise BadPathError("unterminated array" if path[position] == "[" else what)
         position = m.end()
         if m["deep"]:
             found, deep = [d for f in found for d in _descend(f)], True

@@ -80,8 +80,9 @@ def _usage(call: Call) -> None:
         call.out.append("Available Commands:\n" + "".join(f"  {n.rpartition(' ')[2]}\n" for n in below))
 
 
-def _group(call: Call) -> None:
+def _group(call: Call) -> Result:
     """A command that only has commands below it."""
     if call.args:
         raise call.usage_error(f'unknown command "{call.args[0]}"')
     _usage(call)
+    return Result("".join(call.out), exit_code=1)

@@ -1,6 +1,6 @@
-"""kubectl commands that reach into a Pod: exec and port-forward.
+"""kubectl commands that reach into a Pod: exec, logs and port-forward.
 
-Facts: k8s.io/kubectl pkg/cmd/exec, pkg/cmd/portforward.
+Facts: k8s.io/kubectl pkg/cmd/{exec,logs,portforward}.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from k8snet.controlplane import containers
 from k8snet.dataplane import journey
 from k8snet.dataplane.client import Client
 from k8snet.manifests.errors import ApiError, KubectlError
 from k8snet.manifests.kinds import Object
-from k8snet.shell import podlogs, tools
+from k8snet.shell import tools
 from k8snet.shell.call import Call
 from k8snet.shell.result import Result
 from k8snet.shell.values import at
@@ -21,6 +22,18 @@ from k8snet.shell.values import at
 
 def _key(pod: Object) -> str:
     return f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
+
+
+def _containers(call: Call, pod: Object, name: str, everyone: bool) -> list[str]:
+    """The containers meant: the one named, all of them, or the first (which kubectl says if there are more)."""
+    names = [c["name"] for c in pod["spec"]["containers"]]
+    if everyone:
+        return names
+    if name and name not in [*names, *(c["name"] for c in pod["spec"].get("initContainers") or ())]:
+        raise ApiError(400, "BadRequest", f"container {name} is not valid for pod {pod['metadata']['name']}")
+    if not name and len(names) > 1:
+        call.notes.append(f'Defaulted container "{names[0]}" out of: {", ".join(names)}')
+    return [name or names[0]]
 
 
 def execute(call: Call) -> Result:
@@ -37,7 +50,7 @@ def execute(call: Call) -> Result:
         raise KubectlError(f"error: cannot exec into a container in a completed pod; current phase is {phase}")
     if not at(pod, ".spec.nodeName"):
         raise ApiError(400, "BadRequest", f"pod {pod['metadata']['name']} does not have a host assigned")
-    (name,) = podlogs.containers(call, pod, call.flag("container"), False)
+    (name,) = _containers(call, pod, call.flag("container"), False)
     states = {s["name"]: s.get("state") or {} for s in at(pod, ".status.containerStatuses") or ()}
     if "running" not in states.get(name, {"running": None} if call.loaded else {}):
         raise KubectlError(
@@ -47,6 +60,39 @@ def execute(call: Call) -> Result:
     ended = "" if result else f"command terminated with exit code {result.exit_code}\n"
     said = "".join(f"{note}\n" for note in call.notes) + result.stderr
     return replace(result, stderr=said + ("\n" if said and not said.endswith("\n") and ended else "") + ended)
+
+
+def logs(call: Call) -> None:
+    """``kubectl logs``: that a container's server listens, or why it could not. Requests leave no lines."""
+    if not call.args and not call.flag("selector"):
+        raise call.usage_error(
+            "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\n"
+            "POD or TYPE/NAME is a required argument for the logs command"
+        )
+    try:
+        pods = [call.pod(call.args[0])] if call.args else call.api.list("Pod", call.namespace, call.selector())
+    except ApiError as error:
+        said = f'{error.status.message} in namespace "{call.namespace}"'
+        raise KubectlError(f"error: error from server ({error.status.reason}): {said}") from None
+    chosen = call.flag("container") or (call.args[1] if len(call.args) > 1 else "")
+    for pod in pods:
+        for name in _containers(call, pod, chosen, call.flag("all-containers", False)):
+            lines, tail = _log(call, pod, name), call.flag("tail", -1)
+            start = f"[pod/{pod['metadata']['name']}/{name}] " if call.flag("prefix", False) else ""
+            call.out += [f"{start}{line}\n" for line in (lines if tail < 0 else lines[max(len(lines) - tail, 0) :])]
+
+
+def _log(call: Call, pod: Object, container: str) -> list[str]:
+    statuses = {s["name"]: s for s in at(pod, ".status.containerStatuses") or ()}
+    status, name = statuses.get(container, {}), pod["metadata"]["name"]
+    over = at(status, ".state.terminated") or at(status, ".lastState.terminated")
+    previous = call.flag("previous", False)
+    if previous and not over:
+        raise ApiError(400, "BadRequest", f'previous terminated container "{container}" in pod "{name}" not found')
+    waiting = at(status, ".state.waiting.reason")
+    if waiting and not over:
+        raise ApiError(400, "BadRequest", f'container "{container}" in pod "{name}" is waiting to start: {waiting}')
+    return containers.logs(call.plane.store, pod, container, previous)
 
 
 def port_forward(call: Call) -> Result:
@@ -99,4 +145,4 @@ def _forwarded(call: Call, target: str, pod: Object, text: str) -> tuple[int, in
     return int(local) if local.isdigit() else number, number
 
 
-COMMANDS: dict[str, Callable[[Call], Any]] = {"exec": execute, "port-forward": port_forward}
+COMMANDS: dict[str, Callable[[Call], Any]] = {"exec": execute, "logs": logs, "port-forward": port_forward}

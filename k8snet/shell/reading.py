@@ -1,4 +1,4 @@
-"""kubectl commands that only read: get, describe, events, logs, and what kubectl says about itself.
+"""kubectl commands that only read: get, describe, events, and what kubectl says about itself.
 
 Facts: k8s.io/kubectl pkg/cmd/{get,describe,events,apiresources,clusterinfo,version,config}.
 """
@@ -11,10 +11,10 @@ from typing import Any
 
 from k8snet.controlplane.store import seconds_of
 from k8snet.manifests import dump
-from k8snet.manifests.errors import ApiError, KubectlError
+from k8snet.manifests.errors import KubectlError
 from k8snet.manifests.kinds import KINDS, Kind, Object
 from k8snet.shell import describe as descriptions
-from k8snet.shell import jsonpath, podlogs, printers, tabs
+from k8snet.shell import jsonpath, printers, tabs
 from k8snet.shell.call import Call
 from k8snet.shell.frames import is_missing
 from k8snet.shell.values import interval
@@ -26,10 +26,13 @@ CONTEXT = "k8snet"
 def get(call: Call) -> None:
     """``kubectl get``: a table for each kind, or the objects in another form."""
     if not call.args and not call.flag("filename", []):
-        raise KubectlError(
+        call.notes.append(
             'You must specify the type of resource to get. Use "kubectl api-resources" for a complete list of supported '
-            'resources.\n\nerror: Required resource not specified.\nUse "kubectl explain <resource>" for a detailed '
-            "description of that resource (e.g. kubectl explain pods).\nSee 'kubectl get -h' for help and examples"
+            "resources.\n"
+        )
+        raise KubectlError(
+            'error: Required resource not specified.\nUse "kubectl explain <resource>" for a detailed description of that '
+            "resource (e.g. kubectl explain pods).\nSee 'kubectl get -h' for help and examples"
         )
     output = call.flag("output")
     objects = _changes(call) if call.flag("watch", False) or call.flag("watch-only", False) else call.collect()
@@ -140,29 +143,6 @@ def events(call: Call) -> None:
     call.out.append(tabs.table(rows))
 
 
-def logs(call: Call) -> None:
-    """``kubectl logs``: what the containers' servers wrote when they began to listen, or could not."""
-    if not call.args and not call.flag("selector"):
-        raise call.usage_error(
-            "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\n"
-            "POD or TYPE/NAME is a required argument for the logs command"
-        )
-    try:
-        pods = call.api.list("Pod", call.namespace, call.selector()) if not call.args else [call.pod(call.args[0])]
-    except ApiError as error:
-        where = f'in namespace "{call.namespace}"'
-        raise KubectlError(
-            f"error: error from server ({error.status.reason}): {error.status.message} {where}"
-        ) from None
-    container = call.flag("container") or (call.args[1] if len(call.args) > 1 else "")
-    for pod in pods:
-        for name in podlogs.containers(call, pod, container, call.flag("all-containers", False)):
-            lines = podlogs.lines(pod, name, call.flag("previous", False))
-            tail = call.flag("tail", -1)
-            start = f"[pod/{pod['metadata']['name']}/{name}] " if call.flag("prefix", False) else ""
-            call.out += [f"{start}{line}\n" for line in (lines if tail < 0 else lines[max(len(lines) - tail, 0) :])]
-
-
 def api_resources(call: Call) -> None:
     """``kubectl api-resources``: the kinds that the simulator has."""
     wanted = {"": None, "true": True, "false": False}.get(call.flag("namespaced"))
@@ -244,7 +224,6 @@ COMMANDS: dict[str, Callable[[Call], Any]] = {
     "get": get,
     "describe": describe,
     "events": events,
-    "logs": logs,
     "api-resources": api_resources,
     "cluster-info": cluster_info,
     "version": version,

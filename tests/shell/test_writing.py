@@ -1,0 +1,221 @@
+"""kubectl commands that change the cluster, and those that write manifests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from k8snet.cluster import Cluster
+from tests.shell.conftest import SHOP, service
+
+
+def said(cluster: Cluster, line: str, stdin: str = "") -> str:
+    return cluster.kubectl(line, stdin).stdout
+
+
+def test_apply_says_created_unchanged_and_configured(cluster: Cluster) -> None:
+    assert said(cluster, "apply -f -", service("web")) == "service/web created\n"
+    assert said(cluster, "apply -f -", service("web")) == "service/web unchanged\n"
+    assert said(cluster, "apply -f -", service("web", "ports: [{port: 81}]")) == "service/web configured\n"
+
+
+def test_dry_runs_change_nothing_and_say_which(cluster: Cluster) -> None:
+    assert said(cluster, "apply -f - --dry-run=client", service("web")) == "service/web created (dry run)\n"
+    assert said(cluster, "apply -f - --dry-run=server", service("web")) == "service/web created (server dry run)\n"
+    assert cluster.kubectl("get svc web").exit_code == 1
+    assert "invalid" in cluster.kubectl("apply -f - --dry-run=server", service("web", "type: x")).stderr
+
+
+def test_apply_warns_about_objects_that_create_made(cluster: Cluster) -> None:
+    cluster.kubectl("create -f -", service("web"))
+    result = cluster.kubectl("apply -f -", service("web"))
+    assert result.stderr.startswith(
+        "Warning: resource services/web is missing the kubectl.kubernetes.io/last-applied-configuration annotation"
+    )
+    assert result.exit_code == 0
+
+
+def test_manifests_from_files_and_folders(cluster: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "b.yaml").write_text(service("two"))
+    (tmp_path / "a.yml").write_text(service("one"))
+    (tmp_path / "notes.txt").write_text("no manifest")
+    assert said(cluster, f"apply -f {tmp_path}") == "service/one created\nservice/two created\n"
+
+
+def test_delete_waits_until_pods_are_gone(shop: Cluster) -> None:
+    assert said(shop, "delete pod my-app-1") == 'pod "my-app-1" deleted from default namespace\n'
+    assert "my-app-1" not in said(shop, "get pods")
+    shop.kubectl("delete pod client --wait=false")
+    assert "Terminating" in said(shop, "get pod client")
+
+
+def test_delete_by_file_label_and_kind(shop: Cluster) -> None:
+    assert 'networkpolicy.networking.k8s.io "allow-app-access" deleted from default namespace\n' in said(
+        shop, "delete -f -", SHOP
+    )
+    assert said(shop, "get pods") == ""
+    shop.kubectl("create namespace shop")
+    assert said(shop, "delete ns shop") == 'namespace "shop" deleted\n'
+
+
+def test_labels(shop: Cluster) -> None:
+    assert said(shop, "label pod client tier=web") == "pod/client labeled\n"
+    assert said(shop, "label pod client tier=web") == "pod/client not labeled\n"
+    result = shop.kubectl("label pod client tier=db")
+    assert result.stderr == "error: 'tier' already has a value (web), and --overwrite is false\n"
+    assert said(shop, "label pod client tier=db --overwrite") == "pod/client labeled\n"
+    assert said(shop, "label pod client tier-") == "pod/client unlabeled\n"
+    assert said(shop, "label pod client tier-") == 'label "tier" not found.\npod/client not labeled\n'
+    assert said(shop, "annotate pods --all note=x") == "pod/client annotated\npod/my-app-1 annotated\n"
+
+
+def test_a_label_moves_a_pod_out_of_its_service(shop: Cluster) -> None:
+    shop.kubectl("label pod my-app-1 app=other --overwrite")
+    assert str(shop.kubectl("get endpoints my-service --no-headers")).split()[1] == "<none>"
+
+
+def test_scaling_and_following_a_rollout(cluster: Cluster) -> None:
+    cluster.kubectl("create deployment web --image=nginx")
+    assert said(cluster, "scale deployment web --replicas=3") == "deployment.apps/web scaled\n"
+    assert said(cluster, "rollout status deployment web").endswith('deployment "web" successfully rolled out\n')
+    before = said(cluster, "get pods -o name")
+    assert said(cluster, "rollout restart deployment/web") == "deployment.apps/web restarted\n"
+    lines = said(cluster, "rollout status deployment/web").splitlines()
+    assert lines[0].startswith('Waiting for deployment "web" rollout to finish:')
+    cluster.advance(60)
+    assert not set(before.split()) & set(said(cluster, "get pods -o name").split())
+    assert cluster.kubectl("scale svc kubernetes --replicas=1").exit_code == 1
+
+
+def test_patch(shop: Cluster) -> None:
+    assert said(shop, """patch svc my-service -p '{"spec":{"type":"NodePort"}}'""") == "service/my-service patched\n"
+    assert said(shop, "patch svc my-service -p '{}'") == "service/my-service patched (no change)\n"
+    # lists are merged by their key, unlike a JSON merge patch
+    shop.kubectl("""patch svc my-service -p '{"spec":{"ports":[{"port":80,"targetPort":81}]}}'""")
+    ports = "{.spec.ports[*].targetPort} {.spec.ports[*].protocol}"
+    assert str(shop.kubectl(f"get svc my-service -o 'jsonpath={ports}'")) == "81 TCP"
+
+
+def test_the_current_namespace(shop: Cluster) -> None:
+    shop.kubectl("create ns shop")
+    assert said(shop, "config set-context --current --namespace=shop") == 'Context "k8snet" modified.\n'
+    assert shop.kubectl("get pods").stderr == "No resources found in shop namespace.\n"
+    assert said(shop, "apply -f -", service("web")) == "service/web created\n"
+    assert "shop" in said(shop, "get svc web -o jsonpath={.metadata.namespace}")
+    assert "    namespace: shop\n" in said(shop, "config view")
+    assert said(shop, "get pods -n default -o name") == "pod/client\npod/my-app-1\n"
+
+
+# manifests written by kubectl
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("create deployment web --image=nginx:1.29 --port=80 --replicas=2", """\
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  labels:
+    app: web
+  name: web
+spec:
+  replicas: 2
+  selector:
+    matchLabels:
+      app: web
+  strategy: {}
+  template:
+    metadata:
+      labels:
+        app: web
+    spec:
+      containers:
+      - image: nginx:1.29
+        name: nginx
+        ports:
+        - containerPort: 80
+        resources: {}
+status: {}
+"""),
+        ("create service nodeport web --tcp=80:8080 --node-port=30080", """\
+apiVersion: v1
+kind: Service
+metadata:
+  labels:
+    app: web
+  name: web
+spec:
+  ports:
+  - name: 80-8080
+    nodePort: 30080
+    port: 80
+    protocol: TCP
+    targetPort: 8080
+  selector:
+    app: web
+  type: NodePort
+status:
+  loadBalancer: {}
+"""),
+        ("run web --image=nginx --port=80 -n shop -- sleep 1", """\
+apiVersion: v1
+kind: Pod
+metadata:
+  labels:
+    run: web
+  name: web
+  namespace: shop
+spec:
+  containers:
+  - args:
+    - sleep
+    - "1"
+    image: nginx
+    name: web
+    ports:
+    - containerPort: 80
+    resources: {}
+  dnsPolicy: ClusterFirst
+  restartPolicy: Always
+status: {}
+"""),
+    ],
+)  # fmt: skip
+def test_generated_manifests(line: str, text: str) -> None:
+    from k8snet.shell import kubectl
+
+    words, dashes, rest = line.partition(" -- ")
+    assert kubectl.run(None, f"{words} --dry-run=client -o yaml{dashes}{rest}").stdout == text
+
+
+def test_generated_manifests_are_accepted_by_the_server(cluster: Cluster) -> None:
+    for line in (
+        "create deployment web --image=nginx --replicas=2",
+        "create service clusterip web --tcp=80",
+        "create service loadbalancer lb --tcp=80",
+        "create service externalname ext --external-name=example.com",
+        "create configmap cm --from-literal=a=b",
+        "create namespace shop",
+        "run pod --image=nginx --port=80 --expose",
+    ):
+        result = cluster.kubectl(line)
+        assert result.exit_code == 0, result.stderr
+    taken = cluster.kubectl("create service clusterip web --tcp=80")
+    assert taken.stderr == 'error: failed to create ClusterIP service: services "web" already exists\n'
+
+
+def test_expose(shop: Cluster) -> None:
+    assert said(shop, "expose pod my-app-1 --port=80 --target-port=http --name=web") == "service/web exposed\n"
+    assert said(shop, "get svc web -o jsonpath={.spec.selector.app}:{.spec.ports[0].targetPort}") == "my-app:http"
+    shop.kubectl("create deployment api --image=nginx --port=8080")
+    shop.kubectl("expose deployment api --type=NodePort")
+    assert said(shop, "get svc api -o jsonpath={.spec.ports[0].port}:{.spec.type}") == "8080:NodePort"
+    assert "couldn't find port" in shop.kubectl("expose pod client").stderr
+
+
+def test_a_throw_away_pod_runs_one_command(shop: Cluster) -> None:
+    result = shop.kubectl("run tmp --rm -it --image=busybox --restart=Never -- echo hello")
+    assert result.stdout == 'hello\npod "tmp" deleted from default namespace\n'
+    assert "tmp" not in said(shop, "get pods")
