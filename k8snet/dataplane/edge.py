@@ -15,7 +15,8 @@ from k8snet.controlplane.snapshot import LoadBalancerIP, Node, Service, Snapshot
 from k8snet.dataplane.packet import Packet
 from k8snet.dataplane.proxy import health_check
 from k8snet.dataplane.trace import Hop, Outcome, Place
-from k8snet.manifests.addresses import family, host_port
+from k8snet.manifests.addresses import family
+from k8snet.manifests.kinds import Ref
 
 EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
 # A client gives up when its SYNs stay unanswered (tcp_syn_retries of Linux).
@@ -94,44 +95,38 @@ def candidates(snapshot: Snapshot, service: Service, family_name: str = "IPv4") 
 def _balance(
     snapshot: Snapshot, rng: random.Random, packet: Packet, service: Service, entry: LoadBalancerIP
 ) -> Arrival:
-    place, rule = Place("edge", "load balancer"), service.ref.at("status.loadBalancer.ingress")
+    place, name = "load balancer", f"The load balancer of Service {service.key}"
     port = next((p for p in service.ports if (p.port, p.protocol) == (packet.dport, packet.protocol)), None)
     if port is None:
         has = ", ".join(f"{p.port}/{p.protocol}" for p in service.ports)
-        why = f"{packet.dst} is the load balancer of Service {service.key}, which forwards {has} and nothing else."
-        return _lost(packet, Hop(place, "edge", "drop", why, packet, packet, service.ref.at("spec.ports")))
+        return _lost(packet, place, f"{name} forwards {has} and nothing else.", service.ref.at("spec.ports"))
     nodes, lines = candidates(snapshot, service, family(packet.dst))
-    if not nodes:
-        why = f"The load balancer of Service {service.key} has no node to send to."
-        return _lost(packet, Hop(place, "edge", "drop", why, packet, packet, rule, tuple(lines)))
-    node = rng.choice(nodes)
-    if entry.mode == "Proxy":
-        if not port.node_port:
-            why = f"The load balancer ends connections itself, and Service {service.key} has no node port to go on to."
-            return _lost(packet, Hop(place, "edge", "drop", why, packet, packet, rule))
+    rule, ends = service.ref.at("status.loadBalancer.ingress"), entry.mode == "Proxy"
+    if not nodes or (ends and not port.node_port):
+        lack = (
+            "ends connections itself, and the Service has no node port to go on to"
+            if nodes
+            else "has no node to send to"
+        )
+        return _lost(packet, place, f"{name} {lack}.", rule, tuple(lines))
+    node, after = rng.choice(nodes), packet
+    why = f"{name} forwards the packet as it is to one of its nodes: {node.name}."
+    if ends:
         after = replace(packet, src=entry.ip, dst=node.ip, dport=port.node_port)
-        why = (
-            f"The load balancer of Service {service.key} ends the client's connection and opens its own to"
-            f" {host_port(node.ip, port.node_port)} ({node.name}): from here on the source address is {entry.ip}."
-        )
-    else:
-        after = packet
-        why = (
-            f"The load balancer of Service {service.key} forwards the packet as it is to one of its nodes: {node.name}."
-        )
-    hop = Hop(place, "edge", "forward", why, packet, after, rule, tuple(lines))
-    return Arrival(after, (hop,), node.name)
+        why = f"{name} ends the client's connection and opens its own to port {port.node_port} of {node.name}: from here on the source address is {entry.ip}."  # fmt: skip
+    return Arrival(
+        after, (Hop(Place("edge", place), "edge", "forward", why, packet, after, rule, tuple(lines)),), node.name
+    )
 
 
 def _to_node(snapshot: Snapshot, packet: Packet, node: Node) -> Arrival:
-    place = Place("edge", "cloud firewall")
     if snapshot.settings.cloud_firewall:
         why = f"{packet.dst} is {node.name} itself. The cloud's firewall lets in only what a load balancer forwards."
-        return _lost(packet, Hop(place, "edge", "drop", why, packet, packet))
+        return _lost(packet, "cloud firewall", why)
     why = f"{packet.dst} is the address of {node.name}, and no firewall stands before the nodes."
-    hop = Hop(Place("edge", "router"), "edge", "forward", why, packet, packet)
-    return Arrival(packet, (hop,), node.name)
+    return Arrival(packet, (Hop(Place("edge", "router"), "edge", "forward", why, packet, packet),), node.name)
 
 
-def _lost(packet: Packet, hop: Hop) -> Arrival:
-    return Arrival(packet, (hop,), outcome=Outcome("timed out", hop.why, LOST_SECONDS))
+def _lost(packet: Packet, place: str, why: str, rule: Ref | None = None, detail: tuple[str, ...] = ()) -> Arrival:
+    hop = Hop(Place("edge", place), "edge", "drop", why, packet, packet, rule, detail)
+    return Arrival(packet, (hop,), outcome=Outcome("timed out", why, LOST_SECONDS))
