@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from k8snet.controlplane import allocation
-from k8snet.controlplane.names import suffix
+from k8snet.controlplane.metadata import suffix
 from k8snet.controlplane.settings import Settings
 from k8snet.controlplane.store import Store
 from k8snet.manifests.errors import ApiError

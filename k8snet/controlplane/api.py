@@ -74,7 +74,8 @@ class Api:
 
     def events_for(self, r: Ref) -> Sequence[Object]:
         """Events about one object, in the order in which they first came."""
-        return self._plane.events.about(r)
+        obj = self._plane.store.at((r.kind, r.namespace, r.name))
+        return self._plane.events.about(obj) if obj else []
 
     # writing
 

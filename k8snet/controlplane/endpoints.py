@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from k8snet.controlplane import hints
-from k8snet.controlplane.names import suffix
-from k8snet.controlplane.owners import own, reference
+from k8snet.controlplane.metadata import going, labels_of, own, reference, suffix
 from k8snet.controlplane.snapshot import containers_of
 from k8snet.controlplane.store import Key, key_of
 from k8snet.manifests.addresses import family, normal
@@ -33,7 +32,7 @@ HEADLESS = "service.kubernetes.io/headless"
 def selects(service: Object, pod: Object) -> bool:
     """Whether a Service has a selector, all of whose labels the Pod (of the same namespace) carries."""
     selector = service["spec"].get("selector")
-    return bool(selector) and selector.items() <= (pod["metadata"].get("labels") or {}).items()
+    return bool(selector) and selector.items() <= labels_of(pod).items()
 
 
 def counts(pod: Object, terminating_too: bool = True) -> bool:
@@ -41,7 +40,7 @@ def counts(pod: Object, terminating_too: bool = True) -> bool:
     status = pod.get("status") or {}
     if status.get("phase") in ("Succeeded", "Failed") or not addresses(pod):
         return False
-    return terminating_too or not pod["metadata"].get("deletionTimestamp")
+    return terminating_too or not going(pod)
 
 
 def addresses(pod: Object) -> list[str]:
@@ -81,38 +80,27 @@ def target_port(pod: Object, port: Mapping[str, Any]) -> int | None:
 
 def ports_for(service: Object, pod: Object) -> list[dict[str, Any]]:
     """The slice ports for a Pod: the Service ports that have a number there."""
-    result = []
-    for port in service["spec"].get("ports") or ():
-        number = target_port(pod, port)
-        if number is not None:
-            found = {"name": port.get("name") or "", "port": number, "protocol": port.get("protocol") or "TCP"}
-            if port.get("appProtocol"):
-                found["appProtocol"] = port["appProtocol"]
-            result.append(found)
-    return result
+    numbered = ((port, target_port(pod, port)) for port in service["spec"].get("ports") or ())
+    return [
+        {"name": port.get("name") or "", "port": number, "protocol": port.get("protocol") or "TCP"}
+        | {k: port[k] for k in ("appProtocol",) if port.get(k)}
+        for port, number in numbered
+        if number is not None
+    ]
 
 
 def _endpoint(service: Object, pod: Object, node: Object | None, family_name: str) -> dict[str, Any]:
-    meta, serving = pod["metadata"], is_ready(pod)
-    terminating = bool(meta.get("deletionTimestamp"))
-    publish = bool(service["spec"].get("publishNotReadyAddresses"))
+    serving, terminating = is_ready(pod), going(pod)
+    ready = bool(service["spec"].get("publishNotReadyAddresses")) or (serving and not terminating)
     endpoint: dict[str, Any] = {
         "addresses": [ip for ip in addresses(pod) if family(ip) == family_name],
-        "conditions": {
-            "ready": publish or (serving and not terminating),
-            "serving": serving,
-            "terminating": terminating,
-        },
+        "conditions": {"ready": ready, "serving": serving, "terminating": terminating},
+        "nodeName": pod["spec"].get("nodeName"),
         "targetRef": pod_reference(pod),
+        "zone": hints.zone_of(node) if node else "",
+        "hostname": pod["spec"]["hostname"] if sets_hostname(pod, service) else "",
     }
-    if pod["spec"].get("nodeName"):
-        endpoint["nodeName"] = pod["spec"]["nodeName"]
-    zone = hints.zone_of(node) if node else ""
-    if zone:
-        endpoint["zone"] = zone
-    if sets_hostname(pod, service):
-        endpoint["hostname"] = pod["spec"]["hostname"]
-    return endpoint
+    return {k: v for k, v in endpoint.items() if v}
 
 
 def pod_reference(pod: Object) -> dict[str, str]:
@@ -138,17 +126,13 @@ def families_of(service: Object) -> list[str]:
 def wants_slices(service: Object) -> bool:
     """Whether the controller keeps slices for a Service: it selects Pods, is no ExternalName and is not being deleted."""
     spec = service["spec"]
-    return bool(spec.get("selector")) and spec.get("type") != "ExternalName" and not _going(service)
-
-
-def _going(service: Object) -> bool:
-    return bool(service["metadata"].get("deletionTimestamp"))
+    return bool(spec.get("selector")) and spec.get("type") != "ExternalName" and not going(service)
 
 
 def slice_labels(service: Object) -> dict[str, str]:
     """The Service's own labels, save reserved ones, and those that tie the slice to the Service."""
     reserved = (SERVICE_NAME, MANAGED_BY, HEADLESS)
-    labels = {k: v for k, v in (service["metadata"].get("labels") or {}).items() if k not in reserved}
+    labels = {k: v for k, v in labels_of(service).items() if k not in reserved}
     if service["spec"].get("clusterIP") in (None, "", "None"):
         labels[HEADLESS] = ""
     return labels | {SERVICE_NAME: service["metadata"]["name"], MANAGED_BY: CONTROLLER}
@@ -189,81 +173,59 @@ def _slices_of_family(
             continue
         ports = ports_for(service, pod)
         endpoint = _endpoint(service, pod, node, family_name)
-        if endpoint["addresses"]:
+        if "addresses" in endpoint:
             groups.setdefault(_port_key(ports), (ports, {}))[1][_identity(endpoint)] = endpoint
     result: list[Object] = []
     for key, (ports, wanted) in groups.items():
         same_ports = [s for s in old if _port_key(s.get("ports") or ()) == key]
-        result += _filled(service, same_ports, ports, wanted, family_name)
-    # With nothing to say there is one empty slice.
+        result += _filled(service, same_ports, wanted, _new_slice(service, ports, family_name))
+    # With nothing to say there is one empty slice. One that is not wanted any more is rewritten where a new one is needed.
     result = result or [_new_slice(service, [], family_name)]
-    # A slice that is not wanted any more is rewritten rather than deleted where a new one is needed.
-    kept = {s["metadata"].get("name") for s in result}
-    spare = [s for s in old if s["metadata"]["name"] not in kept]
-    for position, slice_ in enumerate(result):
-        if spare and not slice_["metadata"].get("name"):
-            result[position] = {**slice_, "metadata": {**spare.pop(0)["metadata"], "labels": slice_labels(service)}}
+    spare = [s for s in old if s["metadata"]["name"] not in {r["metadata"].get("name") for r in result}]
+    for new in (r for r in result if "name" not in r["metadata"]):
+        if spare:
+            new["metadata"] = {**spare.pop(0)["metadata"], "labels": slice_labels(service)}
     return result
 
 
-def _filled(
-    service: Object, old: list[Object], ports: Any, wanted: dict[str, dict[str, Any]], family_name: str
-) -> list[Object]:
+def _filled(service: Object, old: list[Object], wanted: dict[str, dict[str, Any]], new: Object) -> list[Object]:
     """Slices of one set of ports: endpoints stay where they are; the others fill changed slices (fullest first), then an
-    unchanged one that can hold all that are left, then new slices."""
+    unchanged one that can hold all that are left, then copies of *new*."""
     left = dict(wanted)
     changed: list[Object] = []
     unchanged: list[Object] = []
     for slice_ in old:
-        before = slice_.get("endpoints") or []
+        before = [{k: v for k, v in e.items() if k != "hints"} for e in slice_.get("endpoints") or ()]
         endpoints = [left.pop(k) for k in map(_identity, before) if k in left]
+        meta = {**slice_["metadata"], "labels": slice_labels(service)}
+        same = endpoints == before and meta == slice_["metadata"]
         if endpoints:
-            new = {
-                **slice_,
-                "metadata": {**slice_["metadata"], "labels": slice_labels(service)},
-                "endpoints": endpoints,
-            }
-            same = new["metadata"] == slice_["metadata"] and endpoints == [_without_hints(e) for e in before]
-            (unchanged if same else changed).append(new)
+            (unchanged if same else changed).append({**slice_, "metadata": meta, "endpoints": endpoints})
     changed.sort(key=lambda s: -len(s["endpoints"]))
-    names = sorted(left)
+    rest = [left[name] for name in sorted(left)]
     for slice_ in changed:
-        _move(names, left, slice_)
-    fitting = [s for s in unchanged if len(s["endpoints"]) + len(names) <= MAX_ENDPOINTS]
-    if names and fitting:
-        _move(names, left, max(fitting, key=lambda s: len(s["endpoints"])))
-    new_slices = []
-    while names:
-        new_slices.append(_new_slice(service, ports, family_name))
-        _move(names, left, new_slices[-1])
-    return [*changed, *unchanged, *new_slices]
+        _move(rest, slice_)
+    fitting = [s for s in unchanged if len(s["endpoints"]) + len(rest) <= MAX_ENDPOINTS]
+    if fitting:
+        _move(rest, max(fitting, key=lambda s: len(s["endpoints"])))
+    result = [*changed, *unchanged]
+    while rest:
+        result.append({**new, "endpoints": []})
+        _move(rest, result[-1])
+    return result
 
 
-def _move(names: list[str], left: dict[str, dict[str, Any]], slice_: Object) -> None:
+def _move(rest: list[dict[str, Any]], slice_: Object) -> None:
     room = MAX_ENDPOINTS - len(slice_["endpoints"])
-    slice_["endpoints"] += [left[name] for name in names[:room]]
-    del names[:room]
-
-
-def _without_hints(endpoint: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in endpoint.items() if k != "hints"}
+    slice_["endpoints"] += rest[:room]
+    del rest[:room]
 
 
 def _new_slice(service: Object, ports: list[Any], family_name: str) -> Object:
-    meta = service["metadata"]
-    return {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {
-            "generateName": f"{meta['name']}-",
-            "namespace": meta.get("namespace") or "default",
-            "labels": slice_labels(service),
-            "ownerReferences": [reference(service)],
-        },
-        "addressType": family_name,
-        "endpoints": [],
-        "ports": ports,
-    }
+    meta: Object = {"generateName": f"{service['metadata']['name']}-", "labels": slice_labels(service)}
+    meta |= {"namespace": service["metadata"].get("namespace") or "default", "ownerReferences": [reference(service)]}
+    kind: Object = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": meta}
+    return {**kind, "addressType": family_name, "endpoints": [], "ports": ports}
 
 
 def _port_key(ports: Sequence[Mapping[str, Any]]) -> str:
@@ -298,7 +260,7 @@ def publish(plane: ControlPlane) -> None:
     store = plane.store
 
     def tied(slice_: Object) -> list[Key]:
-        labels = slice_["metadata"].get("labels") or {}
+        labels = labels_of(slice_)
         managed = labels.get(MANAGED_BY) == CONTROLLER and labels.get(SERVICE_NAME)
         return [("Service", slice_["metadata"]["namespace"], labels[SERVICE_NAME])] if managed else []
 
@@ -310,19 +272,24 @@ def publish(plane: ControlPlane) -> None:
     nodes = {n["metadata"]["name"]: n for n in store.all("Node")} if due else {}
     for key in due:
         service = store.at(key)
-        if service is None or _going(service):
+        if service is None or going(service):
             continue
-        existing = [o for o in store.by("owner", service["metadata"]["uid"]) if o["kind"] == "EndpointSlice"]
+        existing = [s for s in store.by("owner", service["metadata"]["uid"]) if s["kind"] == "EndpointSlice"]
         pods = sorted((p for p in store.all("Pod", key[1]) if selects(service, p)), key=key_of)
         wanted = slices_for(service, pods, nodes, existing)
         for event in hints.events(service, wanted, existing, nodes):
             plane.events.record(service, *event, "endpoint-slice-controller")
-        names = set()
-        for slice_ in wanted:
-            meta = slice_["metadata"]
-            if not meta.get("name"):
-                slice_ = {**slice_, "metadata": {**meta, "name": meta["generateName"] + suffix(store.rng)}}
-            names.add(store.put(slice_)["metadata"]["name"])
-        for slice_ in existing:
-            if slice_["metadata"]["name"] not in names and tied(slice_):
-                store.remove(key_of(slice_))
+        keep(plane, existing, wanted)
+
+
+def keep(plane: ControlPlane, existing: list[Object], wanted: list[Object]) -> None:
+    """Store the wanted slices, new ones under a generated name, and remove the others."""
+    names = set()
+    for slice_ in wanted:
+        meta = slice_["metadata"]
+        name = meta.get("name") or meta["generateName"] + suffix(plane.rng)
+        names.add(name)
+        plane.store.put({**slice_, "metadata": {**meta, "name": name}})
+    for slice_ in existing:
+        if slice_["metadata"]["name"] not in names:
+            plane.store.remove(key_of(slice_))

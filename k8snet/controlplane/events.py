@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 
 from k8snet.controlplane.store import Store, seconds_of
-from k8snet.manifests.kinds import Object, Ref, ref
+from k8snet.manifests.kinds import Object, ref
 
 KEPT_SECONDS = 3600
 
@@ -17,15 +17,9 @@ KEPT_SECONDS = 3600
 class Events:
     """All events of a cluster."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, known: Events | None = None) -> None:
         self._store = store
-        self._events: dict[tuple[str, ...], Object] = {}
-
-    def copy(self, store: Store) -> Events:
-        """The same events, for a copy of the store."""
-        twin = Events(store)
-        twin._events = dict(self._events)
-        return twin
+        self._events: dict[str, Object] = dict(known._events) if known else {}
 
     def record(
         self,
@@ -40,49 +34,32 @@ class Events:
     ) -> None:
         """Report about *obj*: *kind* is Normal or Warning, *source* the component, *host* the node that it runs on,
         *field* the part of the object (``spec.containers{web}``)."""
-        meta, now = obj["metadata"], self._store.timestamp()
-        key = (meta.get("uid", ""), obj["kind"], meta["name"], reason, message, source, host, field)
-        known = self._events.get(key)
-        if known is not None:
-            self._events[key] = {**known, "count": known["count"] + 1, "lastTimestamp": now}
-            return
+        r, uid, now = ref(obj), obj["metadata"].get("uid", ""), self._store.timestamp()
         involved = {
             "apiVersion": obj["apiVersion"],
-            "kind": obj["kind"],
-            "name": meta["name"],
-            "uid": meta.get("uid", ""),
+            "kind": r.kind,
+            "name": r.name,
+            "namespace": r.namespace,
+            "uid": uid,
         }
-        r = ref(obj)
-        if r.namespace:
-            involved["namespace"] = r.namespace
-        if field:
-            involved["fieldPath"] = field
-        name = f"{meta['name']}.{random.Random(str(key)).getrandbits(64):016x}"
-        self._events[key] = {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {"name": name, "namespace": r.namespace or "default", "creationTimestamp": now},
-            "involvedObject": involved,
-            "type": kind,
-            "reason": reason,
-            "message": message,
-            "source": {"component": source, **({"host": host} if host else {})},
-            "count": 1,
-            "firstTimestamp": now,
-            "lastTimestamp": now,
-        }
+        involved = {k: v for k, v in {**involved, "fieldPath": field}.items() if v}
+        what = {"involvedObject": involved, "type": kind, "reason": reason, "message": message}
+        what["source"] = {"component": source, **({"host": host} if host else {})}
+        key = str(what)
+        known = self._events.get(key)
+        if known is None:
+            name = f"{r.name}.{random.Random(key).getrandbits(64):016x}"
+            meta = {"name": name, "namespace": r.namespace or "default", "creationTimestamp": now}
+            known = {"apiVersion": "v1", "kind": "Event", "metadata": meta, **what, "count": 0, "firstTimestamp": now}
+        self._events[key] = {**known, "count": known["count"] + 1, "lastTimestamp": now}
 
     def all(self) -> list[Object]:
         """Events of the last hour, in the order in which they first came."""
         since = self._store.now - KEPT_SECONDS
         return [e for e in self._events.values() if seconds_of(e["lastTimestamp"]) >= since]
 
-    def about(self, r: Ref) -> list[Object]:
-        """Events of the last hour about one object."""
-        wanted = (r.kind, r.namespace, r.name)
-        return [
-            e
-            for e in self.all()
-            if (e["involvedObject"]["kind"], e["involvedObject"].get("namespace", ""), e["involvedObject"]["name"])
-            == wanted
-        ]
+    def about(self, obj: Object) -> list[Object]:
+        """Events of the last hour about one object (not about an earlier one of its name)."""
+        r, uid = ref(obj), obj["metadata"].get("uid", "")
+        wanted = {"kind": r.kind, "namespace": r.namespace, "name": r.name, "uid": uid}
+        return [e for e in self.all() if all(e["involvedObject"].get(k, "") == v for k, v in wanted.items())]

@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+from k8snet.controlplane.metadata import annotations_of, labels_of
 from k8snet.manifests.kinds import Object
 
 ZONE = "topology.kubernetes.io/zone"
@@ -27,47 +28,31 @@ ENABLED = "Topology Aware Hints has been enabled"
 
 def zone_of(node: Object) -> str:
     """The node's zone label; empty if not set."""
-    return (node["metadata"].get("labels") or {}).get(ZONE) or ""
+    return labels_of(node).get(ZONE) or ""
 
 
 def by_share(service: Object) -> bool:
     """Whether the Service asks for shares by zone (the annotation; its older name goes first)."""
-    annotations = service["metadata"].get("annotations") or {}
-    mode = annotations.get("service.kubernetes.io/topology-aware-hints")
-    if mode is None:
-        mode = annotations.get("service.kubernetes.io/topology-mode")
-    return mode in ("Auto", "auto")
+    annotations, prefix = annotations_of(service), "service.kubernetes.io/topology-"
+    return annotations.get(f"{prefix}aware-hints", annotations.get(f"{prefix}mode")) in ("Auto", "auto")
 
 
 def with_hints(service: Object, slices: list[Object], nodes: Mapping[str, Object]) -> list[Object]:
     """The slices (of one family) with hints as the Service asks for them, and with no others."""
-    if by_share(service):
-        zones = _shares(slices, nodes)
-        return [_hinted(s, lambda e: _hint(zones.get(id(e)), None)) for s in slices] if zones else _bare(slices)
+    zones: dict[int, str] = {}
     wish = service["spec"].get("trafficDistribution")
-    if wish in ("PreferClose", "PreferSameZone"):
-        return [_hinted(s, lambda e: _hint(e.get("zone"), None)) for s in slices]
-    if wish == "PreferSameNode":
-        return [_hinted(s, lambda e: _hint(e.get("zone"), e.get("nodeName"))) for s in slices]
-    return _bare(slices)
+    if by_share(service):
+        zones, wish = _shares(slices, nodes), None
+    elif wish in ("PreferClose", "PreferSameZone", "PreferSameNode"):
+        zones = {id(e): e.get("zone", "") for e in _ready(slices)}
+    return [{**s, "endpoints": [_hinted(e, zones, wish == "PreferSameNode") for e in s["endpoints"]]} for s in slices]
 
 
-def _bare(slices: list[Object]) -> list[Object]:
-    return [_hinted(s, lambda e: None) for s in slices]
-
-
-def _hinted(slice_: Object, find: Any) -> Object:
-    endpoints = []
-    for endpoint in slice_["endpoints"]:
-        hint = find(endpoint) if endpoint["conditions"]["ready"] else None
-        endpoint = {k: v for k, v in endpoint.items() if k != "hints"}
-        endpoints.append({**endpoint, "hints": hint} if hint else endpoint)
-    return {**slice_, "endpoints": endpoints}
-
-
-def _hint(zone: str | None, node: str | None) -> dict[str, Any] | None:
-    hint = {"forZones": [{"name": zone}]} if zone else {}
-    return (hint | ({"forNodes": [{"name": node}]} if node else {})) or None
+def _hinted(endpoint: Object, zones: Mapping[int, str], own_node: bool) -> Object:
+    zone, node = zones.get(id(endpoint)), endpoint.get("nodeName") if id(endpoint) in zones and own_node else ""
+    hint = ({"forZones": [{"name": zone}]} if zone else {}) | ({"forNodes": [{"name": node}]} if node else {})
+    bare = {k: v for k, v in endpoint.items() if k != "hints"}
+    return {**bare, "hints": hint} if hint else bare
 
 
 # shares by zone
@@ -88,7 +73,7 @@ def _ratios(nodes: Mapping[str, Object]) -> dict[str, float]:
     for node in nodes.values():
         conditions = (node.get("status") or {}).get("conditions") or ()
         ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
-        if not ready or any(label in (node["metadata"].get("labels") or {}) for label in _NOT_COUNTED):
+        if not ready or any(label in labels_of(node) for label in _NOT_COUNTED):
             continue
         if not zone_of(node) or not _cpu(node):
             return {}

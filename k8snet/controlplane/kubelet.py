@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from k8snet.controlplane import addressing, containers, environment, podfiles, probes
 from k8snet.controlplane.containers import Status
+from k8snet.controlplane.metadata import annotations_of, going
 from k8snet.controlplane.nodes import NO_PLUGIN
-from k8snet.controlplane.snapshot import pod_view
+from k8snet.controlplane.snapshot import containers_of, pod_view
 from k8snet.controlplane.store import Key, key_of, seconds_of
 from k8snet.manifests.kinds import Object
 
@@ -30,50 +31,53 @@ def run_pods(plane: ControlPlane) -> None:
     store = plane.store
 
     def here(pod: Object) -> list[Key]:
-        """The Pod itself; when one is gone, those of its node that wait for an address."""
-        now = store.at(key_of(pod))
-        if now is None or now["metadata"]["uid"] != pod["metadata"]["uid"]:
-            plane.forget(pod)
-        if now is not None:
-            return [key_of(pod)] if pod["spec"].get("nodeName") else []
-        return [key_of(p) for p in store.by("node", pod["spec"].get("nodeName") or "") if not p["status"].get("podIP")]
+        """The Pod itself; when it is gone it is forgotten, and those of its node that wait for an address have a chance."""
+        uid, now = pod["metadata"]["uid"], store.at(key_of(pod))
+        if now is None or now["metadata"]["uid"] != uid:
+            plane.memory.pop(uid, None)
+            plane.environments.pop(f"{pod['metadata']['namespace']}/{pod['metadata']['name']}", None)
+        node = pod["spec"].get("nodeName") or ""
+        return without_address(node) if now is None else [key_of(pod)] if node else []
 
-    def on(node: Object) -> list[Key]:
-        return [
-            key_of(p) for p in store.by("node", node["metadata"]["name"]) if not (p.get("status") or {}).get("podIP")
-        ]
+    def without_address(node: str) -> list[Key]:
+        return [key_of(p) for p in store.by("node", node) if not p["status"].get("podIP")]
 
-    for key in plane.due("kubelet", {"Pod": here, "Node": on}):
+    for key in plane.due("kubelet", {"Pod": here, "Node": lambda node: without_address(node["metadata"]["name"])}):
         pod = store.at(key)
         node = store.get("Node", "", pod["spec"].get("nodeName") or "") if pod else None
-        if pod is None or node is None or (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
+        if pod is None or node is None or pod["status"].get("phase") in ("Succeeded", "Failed"):
             continue
-        if pod["metadata"].get("deletionTimestamp"):
+        if going(pod):
             _terminate(plane, key, pod)
         else:
-            _Sync(plane, key, pod, node).run()
+            _Sync(plane, key, pod).run(node)
 
 
 def kill(plane: ControlPlane, pod: Object, container: str) -> None:
     """End a container's main process (``kill 1`` inside): the kubelet starts it again, the Pod's address stays."""
-    sync = _Sync(plane, key_of(pod), pod, {})
-    sync.statuses = [
-        sync.crash(s, 137, "Error") if s["name"] == container and "running" in s["state"] else s for s in sync.statuses
-    ]
-    plane.store.put({**pod, "status": {**pod["status"], "containerStatuses": sync.statuses}})
+    sync = _Sync(plane, key_of(pod), pod)
+    statuses = [sync.crash(s, 137) if s["name"] == container and "running" in s["state"] else s for s in sync.statuses]
+    plane.store.put({**pod, "status": {**pod["status"], "containerStatuses": statuses}})
+
+
+def _report(
+    plane: ControlPlane, pod: Object, reason: str, message: str, container: str = "", kind: str = "Normal"
+) -> None:
+    field, host = f"spec.containers{{{container}}}" if container else "", pod["spec"]["nodeName"]
+    plane.events.record(pod, reason, message, "kubelet", kind=kind, host=host, field=field)
 
 
 def _terminate(plane: ControlPlane, key: Key, pod: Object) -> None:
     """preStop, SIGTERM, the end."""
-    meta = pod["metadata"]
-    grace = meta.get("deletionGracePeriodSeconds", 30)
-    deadline = seconds_of(meta["deletionTimestamp"])
-    for container in containers.all_of(pod["spec"]):
-        if plane.first_time(pod, ("stopping", container["name"])):
-            plane.report(pod, "Killing", f"Stopping container {container['name']}", container["name"])
-    stop = deadline - grace + max((_pre_stop(c) for c in containers.all_of(pod["spec"])), default=0.0)
-    exit_after = (meta.get("annotations") or {}).get(EXIT_AFTER)
-    end = deadline if exit_after is None else min(stop + float(exit_after), deadline)
+    memory, running = plane.memory.setdefault(pod["metadata"]["uid"], {}), containers_of(pod["spec"])
+    for container in running if "stopping" not in memory else ():
+        _report(plane, pod, "Killing", f"Stopping container {container['name']}", container["name"])
+    memory["stopping"] = True
+    end = seconds_of(pod["metadata"]["deletionTimestamp"])
+    exit_after = annotations_of(pod).get(EXIT_AFTER)
+    if exit_after is not None:
+        begin = end - pod["metadata"].get("deletionGracePeriodSeconds", 30)
+        end = min(end, begin + max(map(_pre_stop, running)) + float(exit_after))
     if end > plane.now:
         plane.wake("kubelet", key, end - plane.now)
     else:
@@ -83,119 +87,119 @@ def _terminate(plane: ControlPlane, key: Key, pod: Object) -> None:
 def _pre_stop(container: Mapping[str, Any]) -> float:
     """Seconds that the preStop hook takes: a sleep, or a command that contains one."""
     hook = (container.get("lifecycle") or {}).get("preStop") or {}
-    if "sleep" in hook:
-        return float(hook["sleep"].get("seconds", 0))
-    found = re.search(r"\bsleep (\d+)", " ".join((hook.get("exec") or {}).get("command") or ()))
+    command = " ".join((hook.get("exec") or {}).get("command") or ())
+    found = re.search(r"\bsleep (\d+)", f"sleep {hook['sleep']['seconds']}" if "sleep" in hook else command)
     return float(found[1]) if found else 0.0
 
 
 class _Sync:
     """One look of the kubelet at one Pod."""
 
-    def __init__(self, plane: ControlPlane, key: Key, pod: Object, node: Object) -> None:
-        self.plane, self.key, self.pod, self.node = plane, key, pod, node
-        self.spec: Mapping[str, Any] = pod["spec"]
+    def __init__(self, plane: ControlPlane, key: Key, pod: Object) -> None:
+        self.plane, self.key, self.pod, self.spec = plane, key, pod, pod["spec"]
         self.now = plane.store.timestamp()
-        self.status: dict[str, Any] = dict(pod.get("status") or {})
-        self.statuses: list[Status] = list(self.status.get("containerStatuses") or ())
+        self.status: dict[str, Any] = dict(pod["status"])
+        self.sidecars = {c["name"] for c in self.spec.get("initContainers") or () if c.get("restartPolicy") == "Always"}
+        inits = [s for s in self.status.get("initContainerStatuses") or () if s["name"] in self.sidecars]
+        self.statuses: list[Status] = [*(self.status.get("containerStatuses") or ()), *inits]
         self.failed = containers.failed_binds(plane.store, pod)
+        self.memory = plane.memory.setdefault(pod["metadata"]["uid"], {})
 
-    def run(self) -> None:
-        ips = addressing.node_ips(self.node)
+    def run(self, node: Object) -> None:
+        ips = addressing.node_ips(node)
         self.status |= {"hostIP": ips[0], "hostIPs": [{"ip": ip} for ip in ips]} if ips else {}
         self.status.setdefault("startTime", self.now)
         if not self.status.get("podIP"):
-            self.connect()
-        if self.status.get("podIP"):
-            self.statuses = [self.started(s) for s in self.statuses or self.fresh("")]
+            self.connect(node)
+        connected = bool(self.status.get("podIP"))
+        if not connected or not self.statuses:
+            reason = "PodInitializing" if connected else "ContainerCreating"
+            self.statuses = [containers.waiting(c, reason) for c in containers_of(self.spec)]
+        if connected:
+            self.statuses = [self.started(s) for s in self.statuses]
             self.pod = {**self.pod, "status": {**self.status, "containerStatuses": self.statuses}}
-            by_name = {c["name"]: c for c in containers.all_of(self.spec)}
+            by_name = {c["name"]: c for c in containers_of(self.spec)}
             self.statuses = [self.probed(s, by_name[s["name"]]) for s in self.statuses]
-        else:
-            self.statuses = self.fresh("ContainerCreating")
-        self.write()
+        self.write(connected)
+
+    def report(self, reason: str, message: str, container: str = "") -> None:
+        _report(self.plane, self.pod, reason, message, container, "Warning")
 
     # the network
 
-    def connect(self) -> None:
+    def connect(self, node: Object) -> None:
         """Set up the sandbox: the Pod's network and its address."""
-        plugin = self.plane.settings.network_plugin or self.spec.get("hostNetwork")
-        if not plugin:
-            if self.plane.first_time(self.pod, ("no network",)):
-                self.plane.report(self.pod, "NetworkNotReady", f"network is not ready: {NO_PLUGIN}", kind="Warning")
+        settings = self.plane.settings
+        if not settings.network_plugin and not self.spec.get("hostNetwork"):
+            self.report("NetworkNotReady", f"network is not ready: {NO_PLUGIN}")
             return
         try:
-            ips = addressing.allot(self.plane.store, self.plane.settings, self.pod, self.node)
+            ips = addressing.allot(self.plane.store, settings, self.pod, node)
         except addressing.NoAddress as error:
-            sandbox = containers.container_id(self.pod["metadata"]["uid"])
-            message = (
-                "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox "
-                f'"{sandbox}": {error}'
-            )
-            self.plane.report(self.pod, "FailedCreatePodSandBox", message, kind="Warning")
+            sandbox = containers.digest(self.pod["metadata"]["uid"])
+            code = "rpc error: code = Unknown desc = failed to setup network for sandbox"
+            self.report("FailedCreatePodSandBox", f'Failed to create pod sandbox: {code} "{sandbox}": {error}')
             return
         self.status |= {"podIP": ips[0], "podIPs": [{"ip": ip} for ip in ips]}
-        view = pod_view({**self.pod, "status": self.status}, self.plane.settings)
-        for event in podfiles.resolv_conf(view, self.plane.settings, addressing.node_ips(self.node))[1]:
-            self.plane.report(self.pod, event.reason, event.message, kind=event.type)
+        view = pod_view({**self.pod, "status": self.status}, settings)
+        for event in podfiles.resolv_conf(view, settings, addressing.node_ips(node))[1]:
+            self.report(event.reason, event.message)
 
     # containers
 
-    def fresh(self, reason: str) -> list[Status]:
-        return [containers.waiting(c, reason) for c in containers.all_of(self.spec)]
-
     def started(self, status: Status) -> Status:
         """The container running, if it is time for it to be."""
-        if "running" in status["state"] or "terminated" in status["state"]:
-            return status
-        if (status["state"].get("waiting") or {}).get("reason") == "CrashLoopBackOff":
+        reason = (status["state"].get("waiting") or {}).get("reason")
+        if reason == "CrashLoopBackOff":
             wait = containers.may_start_again(status, self.plane.now)
             if wait > 0:
                 self.plane.wake("kubelet", self.key, wait)
                 return status
             return self.start(status, status["restartCount"] + 1)
-        return self.start(status, 0)
+        return self.start(status, 0) if reason else status
 
     def start(self, status: Status, restarts: int) -> Status:
         name = status["name"]
         image = f'Container image "{status["image"]}" already present on machine and can be accessed by the pod'
         for reason, message in (("Pulled", image), ("Created", "Container created"), ("Started", "Container started")):
-            self.plane.report(self.pod, reason, message, name)
+            _report(self.plane, self.pod, reason, message, name)
         environment.record(self.plane, self.pod)
         status = containers.running(status, self.now, restarts, self.pod["metadata"]["uid"])
-        return self.crash(status, 1, "Error") if name in self.failed else status
+        return self.crash(status, 1) if name in self.failed else status
 
-    def crash(self, status: Status, code: int, reason: str) -> Status:
+    def crash(self, status: Status, code: int) -> Status:
         """The container has ended: it is started again at once, later, or never."""
-        end = containers.ended(status, self.now, code, reason)
-        down = {**status, "ready": False, "started": False}
+        end = containers.ended(status, self.now, code)
+        down, name, restarts = {**status, "ready": False, "started": False}, status["name"], status["restartCount"]
         if self.spec.get("restartPolicy") == "Never":
             return {**down, "state": end}
-        if status["restartCount"] == 0:
+        if restarts == 0:
             return self.start({**down, "lastState": end}, 1)
-        meta, wait = self.pod["metadata"], containers.backoff(status["restartCount"])
+        meta, wait = self.pod["metadata"], containers.backoff(restarts)
         whom = f"{meta['name']}_{meta['namespace']}({meta['uid']})"
-        text = f"back-off {containers.go_duration(wait)} restarting failed container={status['name']} pod={whom}"
-        message = f"Back-off restarting failed container {status['name']} in pod {whom}"
-        self.plane.report(self.pod, "BackOff", message, status["name"], kind="Warning")
+        duration = f"{wait // 60}m{wait % 60}s" if wait >= 60 else f"{wait}s"
+        self.report("BackOff", f"Back-off restarting failed container {name} in pod {whom}", name)
         self.plane.wake("kubelet", self.key, wait)
-        return {**down, "lastState": end, "state": {"waiting": {"reason": "CrashLoopBackOff", "message": text}}}
+        why = {"reason": "CrashLoopBackOff"}
+        why["message"] = f"back-off {duration} restarting failed container={name} pod={whom}"
+        return {**down, "lastState": end, "state": {"waiting": why}}
 
     # probes
 
     def probed(self, status: Status, container: Mapping[str, Any]) -> Status:
+        """The status after startup, liveness and readiness probe, each of which waits for the one before."""
         if "running" not in status["state"]:
             return status
-        if not status["started"]:
-            passed = self.ask("startup", status, container)
-            if passed is False:
-                return self.unwell("startup", status)
-            status = {**status, "started": bool(passed)}
-        if status["started"]:
-            if self.ask("liveness", status, container) is False:
-                return self.unwell("liveness", status)
-            passed = self.ask("readiness", status, container)
-            status = {**status, "ready": status["ready"] if passed is None else passed}
+        for kind, field in (("startup", "started"), ("liveness", ""), ("readiness", "ready")):
+            passed = True if kind == "startup" and status["started"] else self.ask(kind, status, container)
+            if passed is False and kind != "readiness":
+                message = f"Container {status['name']} failed {kind} probe, will be restarted"
+                _report(self.plane, self.pod, "Killing", message, status["name"])
+                return self.crash(status, 137)
+            if field and passed is not None:
+                status = {**status, field: passed}
+            if not status["started"]:
+                break
         return status
 
     def ask(self, kind: str, status: Status, container: Mapping[str, Any]) -> bool | None:
@@ -204,68 +208,51 @@ class _Sync:
         if not probe:
             return True
         begin = seconds_of(status["state"]["running"]["startedAt"]) + (probe.get("initialDelaySeconds") or 0)
-        text = probes.failure(self.pod, container, kind, probe)
-        slot = (kind, container["name"], status["restartCount"])
-        result = probes.ask(text, probe, begin, self.plane.now, self.plane.remembered(self.pod, slot))
-        self.plane.remember(self.pod, slot, result.streak)
+        text, slot = probes.failure(self.pod, container, kind, probe), (kind, container["name"], status["restartCount"])
+        result = probes.ask(text, probe, begin, self.plane.now, self.memory.get(slot))
+        self.memory[slot] = result.streak
         if result.asked_again_in:
             self.plane.wake("kubelet", self.key, result.asked_again_in)
         for _ in range(result.reports):
-            message = f"{kind.capitalize()} probe failed: {text}"
-            self.plane.report(self.pod, "Unhealthy", message, container["name"], kind="Warning")
+            self.report("Unhealthy", f"{kind.capitalize()} probe failed: {text}", container["name"])
         return result.passed
-
-    def unwell(self, kind: str, status: Status) -> Status:
-        message = f"Container {status['name']} failed {kind} probe, will be restarted"
-        self.plane.report(self.pod, "Killing", message, status["name"])
-        return self.crash(status, 137, "Error")
 
     # the report
 
-    def write(self) -> None:
-        status = {**self.status, "qosClass": _qos(self.spec), "phase": self.phase()}
-        sidecars = {c["name"] for c in self.spec.get("initContainers") or ()}
-        status["containerStatuses"] = [s for s in self.statuses if s["name"] not in sidecars]
-        inits = {s["name"]: s for s in self.statuses if s["name"] in sidecars}
-        if sidecars and self.status.get("podIP"):
-            done = {"terminated": {"exitCode": 0, "reason": "Completed", "startedAt": self.now, "finishedAt": self.now}}
-            before = {s["name"]: s for s in self.status.get("initContainerStatuses") or ()}
+    def write(self, connected: bool) -> None:
+        states = [s["state"] for s in self.statuses]
+        phase = "Running" if connected else "Pending"
+        if connected and all("terminated" in s for s in states):
+            phase = "Failed" if any(s["terminated"]["exitCode"] for s in states) else "Succeeded"
+        status = {**self.status, "phase": phase, "qosClass": _qos(self.spec), "conditions": self.conditions()}
+        status["containerStatuses"] = [s for s in self.statuses if s["name"] not in self.sidecars]
+        if connected and self.spec.get("initContainers"):
+            done = containers.ended({"state": {}}, self.status["startTime"], 0)
+            sidecars = {s["name"]: s for s in self.statuses}
             status["initContainerStatuses"] = [
-                inits.get(c["name"])
-                or before.get(c["name"])
-                or {**containers.waiting(c, ""), "ready": True, "state": done}
+                sidecars.get(c["name"]) or {**containers.waiting(c, ""), "ready": True, "state": done}
                 for c in self.spec["initContainers"]
             ]
-        status["conditions"] = self.conditions()
         self.plane.store.put({**self.pod, "status": status})
-
-    def phase(self) -> str:
-        states = [s["state"] for s in self.statuses]
-        if not self.status.get("podIP"):
-            return "Pending"
-        if states and all("terminated" in s for s in states):
-            return "Failed" if any(s["terminated"]["exitCode"] for s in states) else "Succeeded"
-        return "Running"
 
     def conditions(self) -> list[dict[str, Any]]:
         old = {c["type"]: c for c in self.status.get("conditions") or ()}
-        unready = [s["name"] for s in self.statuses if not s["ready"]]
+        unready = " ".join(s["name"] for s in self.statuses if not s["ready"])
         gates = [g["conditionType"] for g in self.spec.get("readinessGates") or ()]
         closed = [g for g in gates if (old.get(g) or {}).get("status") != "True"]
-        unready_text = f"containers with unready status: [{' '.join(unready)}]" if unready else ""
-        gate_text = f'the status of pod readiness gate "{closed[0]}" is not "True", but False' if closed else ""
-        wanted = [
-            ("PodReadyToStartContainers", "" if self.status.get("podIP") else " "),
-            ("Initialized", ""),
-            ("Ready", unready_text or gate_text),
-            ("ContainersReady", unready_text),
-            ("PodScheduled", ""),
-        ]
-        result = [c for kind, c in old.items() if kind not in dict(wanted)]
-        for kind, problem in wanted:
-            found = {"type": kind, "status": "False" if problem else "True"}
-            if problem.strip():
-                found |= {"reason": "ContainersNotReady" if unready else "ReadinessGatesNotReady", "message": problem}
+        reason, message = "", ""
+        if unready:
+            reason, message = "ContainersNotReady", f"containers with unready status: [{unready}]"
+        elif closed:
+            reason = "ReadinessGatesNotReady"
+            message = f'the status of pod readiness gate "{closed[0]}" is not "True", but False'
+        wanted = {"PodReadyToStartContainers": bool(self.status.get("podIP")), "Initialized": True}
+        wanted |= {"Ready": not reason, "ContainersReady": not unready, "PodScheduled": True}
+        result = [c for kind, c in old.items() if kind not in wanted]
+        for kind, holds in wanted.items():
+            found = {"type": kind, "status": str(holds)}
+            if not holds and kind in ("Ready", "ContainersReady"):
+                found |= {"reason": reason, "message": message}
             before = old.get(kind) or {}
             same = before.get("status") == found["status"]
             result.append({**found, "lastTransitionTime": before["lastTransitionTime"] if same else self.now})
@@ -273,9 +260,10 @@ class _Sync:
 
 
 def _qos(spec: Mapping[str, Any]) -> str:
-    resources = [c.get("resources") or {} for c in spec.get("containers") or ()]
+    resources = [c.get("resources") or {} for c in spec["containers"]]
     if not any(r.get("requests") or r.get("limits") for r in resources):
         return "BestEffort"
-    same = all((r.get("limits") or {}) == (r.get("requests") or r.get("limits")) for r in resources)
-    whole = all({"cpu", "memory"} <= set(r.get("limits") or {}) for r in resources)
-    return "Guaranteed" if same and whole else "Burstable"
+    equal = all(
+        {"cpu", "memory"} <= (r.get("limits") or {}).keys() and r["limits"] == r.get("requests") for r in resources
+    )
+    return "Guaranteed" if equal else "Burstable"

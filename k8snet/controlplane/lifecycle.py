@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from k8snet.controlplane.metadata import changed, going
 from k8snet.controlplane.store import Store, key_of
 from k8snet.manifests.kinds import KINDS, Object
 
@@ -21,54 +22,40 @@ def delete(store: Store, obj: Object, grace: float | None = None) -> None:
     Waited for are Pods that run on a node (*grace* seconds; None: the Pod's own period), Namespaces (until they are
     empty) and objects with finalizers.
     """
-    meta = obj["metadata"]
-    if obj["kind"] == "Pod":
-        spec, status = obj["spec"], obj.get("status") or {}
-        period = spec.get("terminationGracePeriodSeconds", 30) if grace is None else grace
-        if not spec.get("nodeName") or status.get("phase") in ("Succeeded", "Failed"):
-            period = 0
-        if period <= 0:
-            store.remove(key_of(obj))
-        elif not meta.get("deletionTimestamp") or period < meta.get("deletionGracePeriodSeconds", 30):
-            marked = {**meta, "deletionTimestamp": store.timestamp(period), "deletionGracePeriodSeconds": int(period)}
-            store.put({**obj, "metadata": marked})
-    elif obj["kind"] == "Namespace":
-        if not meta.get("deletionTimestamp"):
-            marked = {**meta, "deletionTimestamp": store.timestamp()}
-            store.put({**obj, "metadata": marked, "status": {**(obj.get("status") or {}), "phase": "Terminating"}})
-    elif meta.get("finalizers"):
-        if not meta.get("deletionTimestamp"):
-            store.put(
-                {**obj, "metadata": {**meta, "deletionTimestamp": store.timestamp(), "deletionGracePeriodSeconds": 0}}
-            )
-    else:
+    meta, status = obj["metadata"], obj.get("status") or {}
+    wait = 0.0
+    if obj["kind"] == "Pod" and obj["spec"].get("nodeName") and status.get("phase") not in ("Succeeded", "Failed"):
+        wait = obj["spec"].get("terminationGracePeriodSeconds", 30) if grace is None else grace
+    held = obj["kind"] == "Namespace" or meta.get("finalizers")
+    if not held and wait <= 0:
         store.remove(key_of(obj))
+    elif not going(obj) or wait < meta.get("deletionGracePeriodSeconds", 0):
+        marked = changed(obj, deletionTimestamp=store.timestamp(wait))
+        if obj["kind"] == "Namespace":
+            marked["status"] = {**status, "phase": "Terminating"}
+        else:
+            marked = changed(marked, deletionGracePeriodSeconds=int(wait))
+        store.put(marked)
 
 
 def collect_garbage(plane: ControlPlane) -> None:
     """Delete what was owned by objects that are gone, and Pods of nodes that are gone."""
-    store, position = plane.store, plane.unread("garbage")
-    for event in store.log[position:]:
-        if event.type != "DELETED":
-            continue
-        for orphan in store.by("owner", event.obj["metadata"].get("uid") or "-"):
-            owners = orphan["metadata"]["ownerReferences"]
-            if not any(store.get(o["kind"], orphan["metadata"].get("namespace", ""), o["name"]) for o in owners):
+    store = plane.store
+    for event in store.log[plane.unread("garbage") :]:
+        meta = event.obj["metadata"]
+        if event.type == "DELETED":
+            for orphan in store.by("owner", meta.get("uid") or "-"):
                 delete(store, orphan)
-        if event.obj["kind"] == "Node":
-            for pod in store.by("node", event.obj["metadata"]["name"]):
+            for pod in store.by("node", meta["name"]) if event.obj["kind"] == "Node" else ():
                 delete(store, pod, 0)
 
 
 def end_namespaces(plane: ControlPlane) -> None:
     """Empty the namespaces that are being deleted, and remove those that are empty."""
-    ending = [n for n in plane.store.all("Namespace") if n["metadata"].get("deletionTimestamp")]
-    for namespace in ending:
-        name, left = namespace["metadata"]["name"], False
-        for kind in KINDS.values():
-            if kind.namespaced:
-                for obj in plane.store.all(kind.kind, name):
-                    left = True
-                    delete(plane.store, obj)
-        if not left:
+    for namespace in filter(going, plane.store.all("Namespace")):
+        name = namespace["metadata"]["name"]
+        inside = [o for k in KINDS.values() if k.namespaced for o in plane.store.all(k.kind, name)]
+        for obj in inside:
+            delete(plane.store, obj)
+        if not inside:
             plane.store.remove(key_of(namespace))

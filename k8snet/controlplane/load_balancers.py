@@ -11,7 +11,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
-from k8snet.controlplane.owners import own
+from k8snet.controlplane.metadata import own
 from k8snet.controlplane.store import Key, key_of
 from k8snet.manifests.addresses import in_cidr
 from k8snet.manifests.kinds import Object

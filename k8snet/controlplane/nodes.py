@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
-from k8snet.controlplane.owners import own
+from k8snet.controlplane.metadata import own
 from k8snet.controlplane.settings import Settings
 from k8snet.manifests.kinds import Object
 

@@ -11,8 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from k8snet.controlplane import endpoints
-from k8snet.controlplane.names import suffix
-from k8snet.controlplane.owners import own, reference
+from k8snet.controlplane.metadata import annotations_of, labels_of, own, owner, reference
 from k8snet.controlplane.store import Key, key_of
 from k8snet.manifests.addresses import family, normal
 from k8snet.manifests.kinds import Object
@@ -35,11 +34,11 @@ def write(plane: ControlPlane) -> None:
     for key in plane.due("endpoints", watches):
         service, old = store.at(key), store.get("Endpoints", key[1], key[2])
         if service is None:
-            if old is not None and MANAGED_BY in (old["metadata"].get("labels") or {}):
+            if old is not None and MANAGED_BY in labels_of(old):
                 store.remove(key_of(old))
         elif endpoints.wants_slices(service):
             pods = sorted((p for p in store.all("Pod", key[1]) if endpoints.selects(service, p)), key=key_of)
-            labels = {**(service["metadata"].get("labels") or {}), MANAGED_BY: "endpoint-controller"}
+            labels = {**labels_of(service), MANAGED_BY: "endpoint-controller"}
             if service["spec"].get("clusterIP") == "None":
                 labels[endpoints.HEADLESS] = ""
             meta = {**(old["metadata"] if old else {"name": key[2], "namespace": key[1]}), "labels": labels}
@@ -57,8 +56,7 @@ def _subsets(service: Object, pods: Iterable[Object]) -> dict[str, Any]:
         ip = next((ip for ip in endpoints.addresses(pod) if family(ip) == first), None)
         if ip is None or not endpoints.counts(pod, terminating_too=publish):
             continue
-        address: dict[str, Any] = {"ip": ip, "nodeName": pod["spec"].get("nodeName", "")}
-        address["targetRef"] = endpoints.pod_reference(pod)
+        address = {"ip": ip, "nodeName": pod["spec"].get("nodeName", ""), "targetRef": endpoints.pod_reference(pod)}
         if endpoints.sets_hostname(pod, service):
             address["hostname"] = pod["spec"]["hostname"]
         group = "addresses" if publish or endpoints.is_ready(pod) else "notReadyAddresses"
@@ -82,51 +80,40 @@ def mirror(plane: ControlPlane) -> None:
     def same_name(service: Object) -> list[Key]:
         return [("Endpoints", *key_of(service)[1:])]
 
-    def tied(slice_: Object) -> list[Key]:
-        labels = slice_["metadata"].get("labels") or {}
-        mine = labels.get(endpoints.MANAGED_BY) == MIRROR
-        return [("Endpoints", slice_["metadata"]["namespace"], labels[endpoints.SERVICE_NAME])] if mine else []
-
-    for key in plane.due("endpointslicemirroring", {"Endpoints": own, "Service": same_name, "EndpointSlice": tied}):
+    watches = {"Endpoints": own, "Service": same_name, "EndpointSlice": owner("Endpoints")}
+    for key in plane.due("endpointslicemirroring", watches):
         obj, service = store.at(key), store.get("Service", key[1], key[2])
-        if obj is None:
-            continue
-        meta = obj["metadata"]
-        wanted: list[Object] = []
-        hidden = (meta.get("labels") or {}).get(SKIP_MIRROR) == "true" or LEADER in (meta.get("annotations") or {})
-        if service is not None and not service["spec"].get("selector") and not hidden:
-            wanted = _mirrored(obj)
-        old = {s["metadata"]["name"]: s for s in store.by("owner", meta["uid"]) if tied(s)}
-        spare = sorted(old)
-        for slice_ in wanted:
-            same = next((n for n in spare if old[n]["addressType"] == slice_["addressType"]), "")
-            if same:
-                spare.remove(same)
-            name = same or f"{key[2]}-{suffix(store.rng)}"
-            slice_meta = {**(old[name]["metadata"] if same else {}), **slice_["metadata"], "name": name}
-            store.put({**slice_, "metadata": slice_meta})
-        for name in spare:
-            store.remove(key_of(old[name]))
+        if obj is not None:
+            old = store.by("owner", obj["metadata"]["uid"])
+            hidden = labels_of(obj).get(SKIP_MIRROR) == "true" or LEADER in annotations_of(obj)
+            wanted = service is not None and not service["spec"].get("selector") and not hidden
+            endpoints.keep(plane, old, _mirrored(obj, old) if wanted else [])
 
 
-def _mirrored(obj: Object) -> list[Object]:
-    """One slice for each family and set of ports."""
-    meta = obj["metadata"]
-    labels = {k: v for k, v in (meta.get("labels") or {}).items() if k not in (MANAGED_BY, endpoints.HEADLESS)}
-    slice_meta: dict[str, Any] = {"generateName": f"{meta['name']}-", "namespace": meta["namespace"]}
-    slice_meta["labels"] = labels | {endpoints.SERVICE_NAME: meta["name"], endpoints.MANAGED_BY: MIRROR}
-    slice_meta["ownerReferences"] = [reference(obj)]
-    annotations = {k: v for k, v in (meta.get("annotations") or {}).items() if k not in _NOT_COPIED}
-    slice_meta |= {"annotations": annotations} if annotations else {}
-    slices: dict[str, Object] = {}
+def _mirrored(obj: Object, old: list[Object]) -> list[Object]:
+    """One slice for each family and set of ports; *old* slices of the same family are written over."""
+    labels = {k: v for k, v in labels_of(obj).items() if k not in (MANAGED_BY, endpoints.HEADLESS)}
+    labels |= {endpoints.SERVICE_NAME: obj["metadata"]["name"], endpoints.MANAGED_BY: MIRROR}
+    annotations = {k: v for k, v in annotations_of(obj).items() if k not in _NOT_COPIED}
+    new = {"generateName": f"{obj['metadata']['name']}-", "namespace": obj["metadata"]["namespace"]}
+    spare, slices = list(old), dict[str, Object]()
     for subset in obj.get("subsets") or ():
         ports = [{"name": "", "protocol": "TCP", **p} for p in subset.get("ports") or ()]
-        for group, ready in (("addresses", True), ("notReadyAddresses", False)):
+        for group in ("addresses", "notReadyAddresses"):
             for address in subset.get(group) or ():
                 kind = family(normal(address["ip"]))
-                empty: Object = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": slice_meta}
-                empty |= {"addressType": kind, "endpoints": [], "ports": ports}
-                slice_ = slices.setdefault(f"{kind} {ports}", empty)
+                if f"{kind} {ports}" not in slices:
+                    same = next((s for s in spare if s["addressType"] == kind), None)
+                    spare = [s for s in spare if s is not same]
+                    meta = {
+                        **(same["metadata"] if same else new),
+                        "labels": labels,
+                        "ownerReferences": [reference(obj)],
+                    }
+                    meta |= {"annotations": annotations} if annotations else {}
+                    slice_: Object = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": meta}
+                    slices[f"{kind} {ports}"] = {**slice_, "addressType": kind, "endpoints": [], "ports": ports}
                 kept = {k: address[k] for k in ("hostname", "nodeName", "targetRef") if address.get(k)}
-                slice_["endpoints"].append({"addresses": [address["ip"]], "conditions": {"ready": ready}, **kept})
+                endpoint = {"addresses": [address["ip"]], "conditions": {"ready": group == "addresses"}, **kept}
+                slices[f"{kind} {ports}"]["endpoints"].append(endpoint)
     return list(slices.values())

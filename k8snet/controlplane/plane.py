@@ -9,7 +9,6 @@ wished for. Nothing depends on the order of the queue. Time is simulated: `advan
 from __future__ import annotations
 
 import copy
-import heapq
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -66,10 +65,10 @@ class ControlPlane:
         # Each controller's place in the store's log, where one begins that has none, and the appointments of all.
         self._places: dict[str, int] = {}
         self._baseline = 0
-        self._appointments: list[tuple[float, str, Key]] = []
-        # What the kubelets remember: the Service variables of running containers, and how probes went, by Pod.
+        self._appointments: set[tuple[float, str, Key]] = set()
+        # What the kubelets remember, and the Service variables that containers run with, by Pod.
+        self.memory: dict[str, dict[Any, Any]] = {}
         self.environments: dict[str, dict[str, str]] = {}
-        self._memory: dict[str, dict[tuple[object, ...], Any]] = {}
         self._snapshot: Snapshot | None = None
         self._snapshot_of: tuple[int, Settings] | None = None
 
@@ -77,12 +76,10 @@ class ControlPlane:
         """An independent copy: same objects, clock and random choices to come."""
         twin = copy.copy(self)
         twin.store = self.store.copy()
-        twin.events = self.events.copy(twin.store)
-        twin.api = Api(twin)
-        twin._places = dict(self._places)
-        twin._appointments = list(self._appointments)
+        twin.events, twin.api = Events(twin.store, self.events), Api(twin)
+        twin._places, twin._appointments = dict(self._places), set(self._appointments)
+        twin.memory = {uid: dict(slots) for uid, slots in self.memory.items()}
         twin.environments = dict(self.environments)
-        twin._memory = {key: dict(slots) for key, slots in self._memory.items()}
         return twin
 
     @property
@@ -123,8 +120,8 @@ class ControlPlane:
         """Let simulated time pass, stopping wherever a controller has an appointment."""
         end = self.store.now + seconds
         self.settle()
-        while self._appointments and self._appointments[0][0] <= end:
-            self.store.now = max(self.store.now, self._appointments[0][0])
+        while (soonest := min(self._appointments, default=(end + 1,))[0]) <= end:
+            self.store.now = max(self.store.now, soonest)
             self.settle()
         self.store.now = end
         self.settle()
@@ -150,52 +147,15 @@ class ControlPlane:
         it asked last (for what it was and for what it is), and those whose appointment has come."""
         keys: set[Key] = set()
         for event in self.store.log[self.unread(controller) :]:
-            find = watches.get(event.obj["kind"])
-            if find is not None:
-                keys.update(find(event.obj))
-                if event.old is not None and event.old is not event.obj:
-                    keys.update(find(event.old))
-        if self._appointments and self._appointments[0][0] <= self.store.now:
-            mine = [a for a in self._appointments if a[1] == controller and a[0] <= self.store.now]
-            if mine:
-                keys.update(key for _, _, key in mine)
-                self._appointments = [a for a in self._appointments if a not in mine]
-                heapq.heapify(self._appointments)
-        return sorted(keys)
+            if find := watches.get(event.obj["kind"]):
+                keys.update(key for obj in (event.old, event.obj) if obj for key in find(obj))
+        come = {a for a in self._appointments if a[0] <= self.store.now and a[1] == controller}
+        self._appointments -= come
+        return sorted(keys.union(key for _, _, key in come))
 
     def wake(self, controller: str, key: Key, after: float) -> None:
         """Make an appointment: *key* is in the work queue again *after* seconds from now."""
-        appointment = (self.store.now + after, controller, key)
-        if appointment not in self._appointments:
-            heapq.heappush(self._appointments, appointment)
-
-    # for kubelets
-
-    def report(self, pod: Object, reason: str, message: str, container: str = "", *, kind: str = "Normal") -> None:
-        """Record an event of a Pod's kubelet, about the Pod or one of its containers."""
-        field = f"spec.containers{{{container}}}" if container else ""
-        host = pod["spec"].get("nodeName") or ""
-        self.events.record(pod, reason, message, "kubelet", kind=kind, host=host, field=field)
-
-    def remembered(self, pod: Object, slot: tuple[object, ...]) -> Any:
-        """What was last remembered of a Pod in *slot*, or None."""
-        return self._memory.get(pod["metadata"]["uid"], {}).get(slot)
-
-    def remember(self, pod: Object, slot: tuple[object, ...], value: Any) -> None:
-        """Remember something of a Pod; `forget` ends it."""
-        self._memory.setdefault(pod["metadata"]["uid"], {})[slot] = value
-
-    def first_time(self, pod: Object, slot: tuple[object, ...]) -> bool:
-        """Whether this was not asked before of a Pod."""
-        known = self.remembered(pod, slot)
-        self.remember(pod, slot, True)
-        return known is None
-
-    def forget(self, pod: Object) -> None:
-        """A Pod is gone, and what was remembered of it."""
-        meta = pod["metadata"]
-        self._memory.pop(meta["uid"], None)
-        self.environments.pop(f"{meta['namespace']}/{meta['name']}", None)
+        self._appointments.add((self.store.now + after, controller, key))
 
 
 # Run in this order, again and again, until a whole round writes nothing. What one returns is not looked at.

@@ -1,17 +1,18 @@
 """The scheduler: which node a Pod goes to, or why none will do.
 
-From pkg/scheduler/framework/plugins (nodeaffinity, tainttoleration, nodeports, noderesources) and schedule_one.go's
-message. Of the nodes that will do, the one with the fewest Pods of the same owner is taken, then the one with the fewest
-Pods at all, then the first by name: a plain stand-in for the real scores, and the same for any order of arrival.
+From pkg/scheduler/framework/plugins (nodeunschedulable, tainttoleration, nodeaffinity, nodeports, noderesources) and
+schedule_one.go's message. Of the nodes that will do, the one with the fewest Pods of the same owner is taken, then the
+one with the fewest Pods at all, then the first by name: a plain stand-in for the real scores, and the same for any order
+of arrival.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from k8snet.controlplane.owners import controller_of
+from k8snet.controlplane.metadata import controller_of, going, labels_of
 from k8snet.controlplane.snapshot import containers_of
 from k8snet.controlplane.store import Key, key_of
 from k8snet.manifests.kinds import Object
@@ -20,23 +21,14 @@ from k8snet.manifests.selectors import Requirement
 if TYPE_CHECKING:
     from k8snet.controlplane.plane import ControlPlane
 
-NO_MATCH = "node(s) didn't match Pod's node affinity/selector"
-TAINTED = "node(s) had untolerated taint(s)"
 CORDONED = "node(s) were unschedulable"
+TAINTED = "node(s) had untolerated taint(s)"
+NO_MATCH = "node(s) didn't match Pod's node affinity/selector"
 NO_PORTS = "node(s) didn't have free ports for the requested pod ports"
 FULL = "Too many pods"
-# Evicting others would not help against these.
-_UNRESOLVABLE = (NO_MATCH, TAINTED, CORDONED)
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 
 Spec = Mapping[str, Any]
-
-
-class HostPort(NamedTuple):
-    """A port of its node that a Pod asks for."""
-
-    ip: str
-    protocol: str
-    number: int
 
 
 def schedule(plane: ControlPlane) -> None:
@@ -45,28 +37,23 @@ def schedule(plane: ControlPlane) -> None:
 
     def waiting(obj: Object) -> list[Key]:
         """A Pod without node itself; a change of nodes or a Pod that leaves one is news for all that wait."""
-        if obj["kind"] == "Pod" and not obj["spec"].get("nodeName"):
-            return [key_of(obj)]
         if obj["kind"] == "Pod" and store.at(key_of(obj)) is not None:
-            return []
+            return [] if obj["spec"].get("nodeName") else [key_of(obj)]
         return [key_of(p) for p in store.all("Pod") if not p["spec"].get("nodeName")]
 
     due = [store.at(key) for key in plane.due("scheduler", {"Pod": waiting, "Node": waiting})]
-    pods = [p for p in due if p is not None and not p["spec"].get("nodeName")]
-    if not pods:
-        return
-    nodes = sorted(store.all("Node"), key=key_of)
-    held = {n["metadata"]["name"]: _Held(store.by("node", n["metadata"]["name"])) for n in nodes}
+    pods = [p for p in due if p is not None and not p["spec"].get("nodeName") and not going(p)]
+    nodes = {n["metadata"]["name"]: n for n in sorted(store.all("Node"), key=key_of)} if pods else {}
+    held = {name: _Held(store.by("node", name)) for name in nodes}
     for pod in sorted(pods, key=_turn):
-        reasons = {n["metadata"]["name"]: _why_not(pod["spec"], n, held[n["metadata"]["name"]]) for n in nodes}
+        reasons = {name: _why_not(pod["spec"], node, held[name]) for name, node in nodes.items()}
         fitting = [name for name, reason in reasons.items() if not reason]
-        if fitting and not pod["metadata"].get("deletionTimestamp"):
-            family = _family(pod)
-            chosen = min(fitting, key=lambda name: (held[name].families[family], held[name].pods, name))
+        if fitting:
+            chosen = min(fitting, key=lambda name: (held[name].owners[_owner(pod)], held[name].pods, name))
             held[chosen].add(pod)
             _bind(plane, pod, chosen)
-        elif not fitting:
-            _give_up(plane, pod, [r for r in reasons.values() if r])
+        else:
+            _give_up(plane, pod, list(reasons.values()))
 
 
 class _Held:
@@ -74,153 +61,126 @@ class _Held:
 
     def __init__(self, pods: list[Object]) -> None:
         self.pods = 0
-        self.families: Counter[str] = Counter()
-        self.ports: list[HostPort] = []
+        self.owners: Counter[str] = Counter()
+        self.ports: list[tuple[str, str, int]] = []
         for pod in pods:
-            if (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed"):
+            if pod["status"].get("phase") not in ("Succeeded", "Failed"):
                 self.add(pod)
 
     def add(self, pod: Object) -> None:
         self.pods += 1
-        self.families[_family(pod)] += 1
-        self.ports.extend(host_ports(pod["spec"]))
+        self.owners[_owner(pod)] += 1
+        self.ports += _host_ports(pod["spec"])
 
 
-def _family(pod: Object) -> str:
-    holder = controller_of(pod)
-    return str(holder["uid"]) if holder else ""
+def _owner(pod: Object) -> str:
+    return str((controller_of(pod) or {}).get("uid", ""))
 
 
 def _turn(pod: Object) -> tuple[str, str, str]:
     """Pods of one owner are alike save for their random names, so the owner's name decides whose turn it is."""
-    meta, holder = pod["metadata"], controller_of(pod)
-    return meta["namespace"], holder["name"] if holder else meta["name"], meta["name"]
+    meta = pod["metadata"]
+    return meta["namespace"], (controller_of(pod) or meta)["name"], meta["name"]
 
 
-# filters, in the order in which their words are looked for
+# why a node will not do, in the order in which it is asked; empty if it will
 
 
 def _why_not(spec: Spec, node: Object, held: _Held) -> str:
-    """Why a node will not do for a Pod; empty if it will."""
-    allocatable = (node.get("status") or {}).get("allocatable") or {}
-    if (node.get("spec") or {}).get("unschedulable") and not _bears(
-        spec, {"key": UNSCHEDULABLE, "effect": "NoSchedule"}
-    ):
-        return CORDONED
-    if not tolerates(spec, node):
-        return TAINTED
-    if not wants(spec, node):
-        return NO_MATCH
-    if any(_clash(mine, theirs) for mine in host_ports(spec) for theirs in held.ports):
+    if reason := unsuitable(spec, node):
+        return reason
+    if any(_clash(mine, theirs) for mine in _host_ports(spec) for theirs in held.ports):
         return NO_PORTS
-    return FULL if held.pods >= int(allocatable.get("pods") or 110) else ""
+    room = ((node.get("status") or {}).get("allocatable") or {}).get("pods") or 110
+    return FULL if held.pods >= int(room) else ""
 
 
-UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
-
-
-def tolerates(spec: Spec, node: Object) -> bool:
-    """Whether a Pod (by its spec) bears all taints of a node that keep Pods away."""
-    taints = (node.get("spec") or {}).get("taints") or ()
-    return all(_bears(spec, taint) for taint in taints if taint.get("effect") in ("NoSchedule", "NoExecute"))
-
-
-def _bears(spec: Spec, taint: Mapping[str, Any]) -> bool:
-    for t in spec.get("tolerations") or ():
-        same_effect = t.get("effect") in (None, "", taint.get("effect"))
-        same_key = not t.get("key") or t["key"] == taint["key"]
-        exists = t.get("operator") == "Exists"
-        if (
-            same_effect
-            and same_key
-            and (exists or (t.get("key") and (t.get("value") or "") == (taint.get("value") or "")))
-        ):
-            return True
-    return False
-
-
-def wants(spec: Spec, node: Object) -> bool:
-    """Whether nodeSelector and required node affinity of a Pod (by its spec) let it onto a node."""
-    labels = node["metadata"].get("labels") or {}
-    if not (spec.get("nodeSelector") or {}).items() <= labels.items():
-        return False
+def unsuitable(spec: Spec, node: Object) -> str:
+    """Why a node will not do for a Pod (by its spec), whatever else runs there; empty if it will."""
+    node_spec, labels = node.get("spec") or {}, labels_of(node)
+    taints = [t for t in node_spec.get("taints") or () if t.get("effect") in ("NoSchedule", "NoExecute")]
+    cordon = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
+    if node_spec.get("unschedulable") and not _bears(spec, cordon):
+        return CORDONED
+    if not all(_bears(spec, taint) for taint in taints):
+        return TAINTED
     terms = _terms(spec)
-    return terms is None or any(_term_matches(term, node["metadata"]["name"], labels) for term in terms)
+    fits = terms is None or any(_term_holds(term, node["metadata"]["name"], labels) for term in terms)
+    return "" if fits and (spec.get("nodeSelector") or {}).items() <= labels.items() else NO_MATCH
 
 
-def _terms(spec: Spec) -> list[dict[str, Any]] | None:
-    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
-    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
-    return list(required.get("nodeSelectorTerms") or ()) if required else None
+def _bears(spec: Spec, taint: Spec) -> bool:
+    return any(
+        t.get("effect") in (None, taint.get("effect"))
+        and t.get("key") in (None, taint["key"])
+        and (t.get("operator") == "Exists" or ("key" in t and t.get("value") == taint.get("value")))
+        for t in spec.get("tolerations") or ()
+    )
 
 
-def _term_matches(term: Mapping[str, Any], name: str, labels: Mapping[str, str]) -> bool:
-    rules = [(e, labels) for e in term.get("matchExpressions") or ()]
-    rules += [(e, {"metadata.name": name}) for e in term.get("matchFields") or ()]
+def _terms(spec: Spec) -> list[Spec] | None:
+    required = ((spec.get("affinity") or {}).get("nodeAffinity") or {}).get(REQUIRED)
+    return required.get("nodeSelectorTerms") or [] if required else None
+
+
+def _term_holds(term: Spec, name: str, labels: Mapping[str, str]) -> bool:
+    rules = [(rule, labels) for rule in term.get("matchExpressions") or ()]
+    rules += [(rule, {"metadata.name": name}) for rule in term.get("matchFields") or ()]
     return bool(rules) and all(_rule_holds(rule, where) for rule, where in rules)
 
 
-def _rule_holds(rule: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    operator, values = rule["operator"], list(rule.get("values") or ())
-    if operator in ("Gt", "Lt"):
-        text = labels.get(rule["key"], "")
-        if not text.lstrip("-").isdigit():
-            return False
-        return int(text) > int(values[0]) if operator == "Gt" else int(text) < int(values[0])
-    return Requirement(rule["key"], operator, frozenset(values)).matches(labels)
+def _rule_holds(rule: Spec, labels: Mapping[str, str]) -> bool:
+    values, actual = list(rule.get("values") or ()), labels.get(rule["key"], "")
+    if rule["operator"] in ("Gt", "Lt"):
+        sign = 1 if rule["operator"] == "Gt" else -1
+        return actual.lstrip("-").isdigit() and sign * int(actual) > sign * int(values[0])
+    return Requirement(rule["key"], rule["operator"], frozenset(values)).matches(labels)
 
 
 def pinned_to(pod: Object) -> str:
     """The node that a DaemonSet's Pod is meant for, whether it is there yet or not."""
-    if pod["spec"].get("nodeName"):
-        return str(pod["spec"]["nodeName"])
     fields = [f for term in _terms(pod["spec"]) or () for f in term.get("matchFields") or ()]
-    return str(next((f["values"][0] for f in fields if f["key"] == "metadata.name"), ""))
+    return str(pod["spec"].get("nodeName") or (fields[0]["values"][0] if fields else ""))
 
 
-def host_ports(spec: Spec) -> Iterator[HostPort]:
-    """The ports of its node that a Pod asks for."""
-    for container in containers_of(spec):
-        for port in container.get("ports") or ():
-            number = port.get("hostPort") or (spec.get("hostNetwork") and port.get("containerPort"))
-            if number:
-                yield HostPort(port.get("hostIP") or "0.0.0.0", port.get("protocol") or "TCP", number)
+def _host_ports(spec: Spec) -> list[tuple[str, str, int]]:
+    """The ports of its node that a Pod asks for, each with its address (empty: all of them)."""
+    ports = [p for c in containers_of(spec) for p in c.get("ports") or () if p.get("hostPort")]
+    return [(p.get("hostIP", "").replace("0.0.0.0", ""), p["protocol"], p["hostPort"]) for p in ports]
 
 
-def _clash(one: HostPort, other: HostPort) -> bool:
-    anywhere = bool({"0.0.0.0", "::"} & {one.ip, other.ip})
-    return (one.protocol, one.number) == (other.protocol, other.number) and (anywhere or one.ip == other.ip)
+def _clash(one: tuple[str, str, int], other: tuple[str, str, int]) -> bool:
+    return one[1:] == other[1:] and (one[0] == other[0] or "" in (one[0], other[0]))
 
 
-# results
+# what comes of it
 
 
 def _bind(plane: ControlPlane, pod: Object, node: str) -> None:
-    meta, status = pod["metadata"], pod.get("status") or {}
     done = {"type": "PodScheduled", "status": "True", "lastTransitionTime": plane.store.timestamp()}
-    rest = [c for c in status.get("conditions") or () if c["type"] != "PodScheduled"]
-    status = {**status, "conditions": [*rest, done]}
-    plane.store.put({**pod, "spec": {**pod["spec"], "nodeName": node}, "status": status})
-    message = f"Successfully assigned {meta['namespace']}/{meta['name']} to {node}"
-    plane.events.record(pod, "Scheduled", message, "default-scheduler")
+    plane.store.put(
+        {**pod, "spec": {**pod["spec"], "nodeName": node}, "status": {**pod["status"], "conditions": [done]}}
+    )
+    whom = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
+    plane.events.record(pod, "Scheduled", f"Successfully assigned {whom} to {node}", "default-scheduler")
 
 
 def _give_up(plane: ControlPlane, pod: Object, reasons: list[str]) -> None:
-    message = "no nodes available to schedule pods"
-    if reasons:
-        head = f"0/{len(reasons)} nodes are available: "
-        hopeless = sum(r in _UNRESOLVABLE for r in reasons)
-        preemption = Counter({"Preemption is not helpful for scheduling": hopeless})
-        preemption["No preemption victims found for incoming pod"] = len(reasons) - hopeless
-        message = f"{head}{_counted(Counter(reasons))}. no new claims to deallocate, preemption: {head}{_counted(preemption)}."
-    status = pod.get("status") or {}
-    if any(c.get("message") == message for c in status.get("conditions") or ()):
-        return
-    failed = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
-    failed["lastTransitionTime"] = plane.store.timestamp()
-    plane.store.put({**pod, "status": {**status, "conditions": [failed]}})
-    plane.events.record(pod, "FailedScheduling", message, "default-scheduler", kind="Warning")
+    head = f"0/{len(reasons)} nodes are available: "
+    victims = {
+        NO_PORTS: "No preemption victims found for incoming pod",
+        FULL: "No preemption victims found for incoming pod",
+    }
+    others = [victims.get(reason, "Preemption is not helpful for scheduling") for reason in reasons]
+    message = f"{head}{_counted(reasons)}. no new claims to deallocate, preemption: {head}{_counted(others)}."
+    if not reasons:
+        message = "no nodes available to schedule pods"
+    if not any(c.get("message") == message for c in pod["status"].get("conditions") or ()):
+        failed = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+        failed["lastTransitionTime"] = plane.store.timestamp()
+        plane.store.put({**pod, "status": {**pod["status"], "conditions": [failed]}})
+        plane.events.record(pod, "FailedScheduling", message, "default-scheduler", kind="Warning")
 
 
-def _counted(reasons: Counter[str]) -> str:
-    return ", ".join(sorted(f"{n} {reason}" for reason, n in reasons.items() if n))
+def _counted(reasons: list[str]) -> str:
+    return ", ".join(sorted(f"{n} {reason}" for reason, n in Counter(reasons).items()))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -58,19 +58,16 @@ def seconds_of(timestamp: str) -> float:
         return 0.0
 
 
-def _owners(obj: Object) -> Iterable[str]:
-    references = obj["metadata"].get("ownerReferences") or ()
-    return [o.get("uid", "") for o in references] or ([""] if obj["kind"] == "Pod" else [])
-
-
-def _node(obj: Object) -> Iterable[str]:
-    node = (obj.get("spec") or {}).get("nodeName") if obj["kind"] == "Pod" else None
-    return (node,) if node else ()
-
-
-# What objects can be found by, besides their key: index name -> the values under which an object is found. An owner is
-# named by its uid; Pods that nobody owns stand under the empty one.
-INDEXES: Mapping[str, Callable[[Object], Iterable[str]]] = {"owner": _owners, "node": _node}
+def _entries(obj: Object | None) -> list[tuple[str, str]]:
+    """What an object can be found by besides its key: the uids of its owners (a Pod that nobody owns: none), and a Pod's
+    node."""
+    if obj is None:
+        return []
+    owners = [("owner", o.get("uid", "")) for o in obj["metadata"].get("ownerReferences") or ()]
+    if obj["kind"] != "Pod":
+        return owners
+    node = obj["spec"].get("nodeName")
+    return (owners or [("owner", "")]) + ([("node", node)] if node else [])
 
 
 class Store:
@@ -82,16 +79,15 @@ class Store:
         self.version = 0
         self.log: list[WatchEvent] = []
         self._objects: dict[str, dict[Key, Object]] = {}
-        self._indexes: dict[tuple[str, str], dict[Key, None]] = {}
+        self._index: dict[tuple[str, str], dict[Key, None]] = {}
 
     def copy(self) -> Store:
         """An independent store with the same objects, history, clock and random choices to come."""
-        twin = Store.__new__(Store)
-        twin.rng = random.Random()
+        twin = Store()
         twin.rng.setstate(self.rng.getstate())
         twin.now, twin.version, twin.log = self.now, self.version, list(self.log)
         twin._objects = {kind: dict(objects) for kind, objects in self._objects.items()}
-        twin._indexes = {entry: dict(keys) for entry, keys in self._indexes.items()}
+        twin._index = {entry: dict(keys) for entry, keys in self._index.items()}
         return twin
 
     def timestamp(self, after: float = 0.0) -> str:
@@ -102,7 +98,7 @@ class Store:
 
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
         """The stored object, or None."""
-        return self._objects.get(kind, {}).get((kind, namespace, name))
+        return self.at((kind, namespace, name))
 
     def at(self, key: Key) -> Object | None:
         """The stored object, or None."""
@@ -114,8 +110,9 @@ class Store:
         return list(objects.values()) if namespace is None else [o for k, o in objects.items() if k[1] == namespace]
 
     def by(self, index: str, value: str) -> list[Object]:
-        """The objects that an entry of `INDEXES` finds under *value*: ``by("node", "node-1")``, ``by("owner", uid)``."""
-        return [self._objects[key[0]][key] for key in self._indexes.get((index, value), ())]
+        """What is found by ``("node", "node-1")``, the Pods there, or ``("owner", uid)``, all that it owns (``""``: Pods
+        that nobody owns)."""
+        return [self._objects[key[0]][key] for key in self._index.get((index, value), ())]
 
     def __iter__(self) -> Iterator[Object]:
         for objects in self._objects.values():
@@ -123,14 +120,7 @@ class Store:
 
     def watch(self, since: int = 0) -> list[WatchEvent]:
         """All writes after version *since*, in order."""
-        low, high = 0, len(self.log)
-        while low < high:
-            middle = (low + high) // 2
-            if self.log[middle].version > since:
-                high = middle
-            else:
-                low = middle + 1
-        return self.log[low:]
+        return [event for event in self.log if event.version > since]
 
     # writing
 
@@ -139,59 +129,52 @@ class Store:
         resourceVersion. An object that is equal to what stands there already is not written again."""
         key = key_of(obj)
         old = self.at(key)
-        meta = {**obj["metadata"], "name": key[2]}
-        if key[1]:
-            meta["namespace"] = key[1]
+        meta = {**obj["metadata"], **({"namespace": key[1]} if key[1] else {})}
         if old is None:
-            meta.setdefault("uid", str(uuid.UUID(int=self.rng.getrandbits(128), version=4)))
+            meta.setdefault("uid", self._uid())
             meta.setdefault("creationTimestamp", self.timestamp())
             generation = 1
         else:
             before = old["metadata"]
-            meta["uid"], meta["creationTimestamp"] = before["uid"], before["creationTimestamp"]
-            meta["resourceVersion"] = before["resourceVersion"]
-            generation = before.get("generation", 1)
-            if obj.get("spec") != old.get("spec") or meta.get("deletionTimestamp") != before.get("deletionTimestamp"):
-                generation += 1
+            meta |= {k: before[k] for k in ("uid", "creationTimestamp", "resourceVersion") if k in before}
+            ends = meta.get("deletionTimestamp") != before.get("deletionTimestamp")
+            generation = before.get("generation", 1) + (ends or obj.get("spec") != old.get("spec"))
         if key[0] not in WITHOUT_GENERATION:
             meta["generation"] = generation
         stored = {**obj, "metadata": meta}
         if stored == old:
             return old
-        self.version += 1
-        meta["resourceVersion"] = str(self.version)
-        self._write(key, old, stored)
+        meta["resourceVersion"] = str(self.version + 1)
+        self._write(key, stored)
         return stored
 
     def load(self, obj: Object) -> None:
-        """Store *obj* as it stands, server fields included (a dump of a real cluster)."""
-        key = key_of(obj)
-        self.version += 1
-        self._write(key, self.at(key), obj)
+        """Store *obj* as it stands, server fields included (a dump of a real cluster); one that was written by hand is
+        given a uid and an empty status."""
+        if "uid" not in obj["metadata"]:
+            obj = {"status": {}, **obj, "metadata": {**obj["metadata"], "uid": self._uid()}}
+        self._write(key_of(obj), obj)
+
+    def _uid(self) -> str:
+        return str(uuid.UUID(int=self.rng.getrandbits(128), version=4))
 
     def remove(self, key: Key) -> None:
         """Forget the object at *key*; nothing happens if there is none."""
-        old = self.at(key)
-        if old is not None:
-            self.version += 1
-            self._write(key, old, None)
+        if self.at(key) is not None:
+            self._write(key, None)
 
-    def _write(self, key: Key, old: Object | None, new: Object | None) -> None:
-        objects = self._objects.setdefault(key[0], {})
-        for index, values in INDEXES.items():
-            before = tuple(values(old)) if old is not None else ()
-            after = tuple(values(new)) if new is not None else ()
-            if before != after:
-                for value in before:
-                    entry = self._indexes[index, value]
-                    del entry[key]
-                    if not entry:
-                        del self._indexes[index, value]
-                for value in after:
-                    self._indexes.setdefault((index, value), {})[key] = None
+    def _write(self, key: Key, new: Object | None) -> None:
+        objects, old = self._objects.setdefault(key[0], {}), self.at(key)
+        before, after = _entries(old), _entries(new)
+        for entry in before:
+            if entry not in after:
+                del self._index[entry][key]
+        for entry in after:
+            self._index.setdefault(entry, {})[key] = None
         if new is None:
             del objects[key]
-            self.log.append(WatchEvent("DELETED", old or {}, self.version, old))
         else:
             objects[key] = new
-            self.log.append(WatchEvent("ADDED" if old is None else "MODIFIED", new, self.version, old))
+        self.version += 1
+        change = "DELETED" if new is None else "MODIFIED" if old else "ADDED"
+        self.log.append(WatchEvent(change, new or old or {}, self.version, old))

@@ -112,9 +112,9 @@ def test_two_containers_want_one_port():
     )
     assert second["lastState"]["terminated"]["exitCode"] == 1
     assert not lab.ready("two")
-    assert containers.logs(lab.plane.store, lab.get("Pod", "two"), "d") == [
-        "bind() to 0.0.0.0:80 failed (98: Address already in use)"
-    ]
+    two = lab.get("Pod", "two")
+    assert containers.logs(lab.plane.store, two, "c") == ["listening on 0.0.0.0:80/TCP"]
+    assert containers.logs(lab.plane.store, two, "d") == ["bind() to 0.0.0.0:80 failed (98: Address already in use)"]
     restarts = []
     for _ in range(4):
         restarts.append(status(lab, "two", "d")["restartCount"])
