@@ -292,35 +292,33 @@ def write_out(form: str, x: Exchange | None, failed: Failure | None) -> str:
 
 def wget(moment: Moment, client: Client, arguments: Sequence[str]) -> Result:
     """BusyBox ``wget`` with its arguments (without the word wget; networking/wget.c)."""
-    options, left, quiet, output, limit = Options(), list(arguments), False, "", float("inf")
+    options, left = Options(values={"user-agent": ["Wget"]}), list(arguments)
     while left:
         word = left.pop(0)
-        m = re.fullmatch(
-            r"-(?P<q>q?)(?:(?P<letter>[OT])(?P<value>.*))?|--(?P<long>timeout|header)(?:=(?P<rest>.*))?", word
-        )
-        if m and (m["letter"] or m["long"]):
-            value = m["value"] or m["rest"] or (left.pop(0) if left else "")
-            if m["letter"] == "O":
-                output = value
-            elif m["long"] == "header":
-                options.values.setdefault("header", []).append(value)
-            else:
-                limit = float(value) if re.fullmatch(r"\d+", value) else limit
-        elif word.startswith("-") and not m and word not in ("-S", "-c", "--spider", "--no-check-certificate"):
+        m = re.fullmatch(r"(-q?)(O|T)(.*)|--(timeout|header)=?(.*)", word)
+        if m:
+            name = {"O": "output", "header": "header"}.get(m[2] or m[4], "max-time")
+            options.values.setdefault(name, []).append(m[3] or m[5] or (left.pop(0) if left else ""))
+            options.flags.add(m[1])
+        elif word in ("-q", "-S", "-c", "--spider", "--no-check-certificate"):
+            options.flags.add(word)
+        elif word.startswith("-"):
             return Result("", f"wget: unrecognized option: {word.lstrip('-')}\n", 1)
-        quiet = quiet or bool(m and m["q"])
-        options.flags.add(word)
-        options.urls += [] if word.startswith("-") else [word]
+        else:
+            options.urls.append(word)
     if not options.urls:
         return Result("", "Usage: wget [-cqS] [--spider] [-O FILE] [-T SEC] [--header STR] URL...\n", 1)
-    given = options.urls[0]
+    given, output, quiet, spider = (
+        options.urls[0],
+        options.last("output"),
+        "-q" in options.flags,
+        "--spider" in options.flags,
+    )
     try:
-        target = url(given)
+        target, limit = url(given), options.seconds("max-time")
     except Failure as e:
-        return Result(
-            "", f"wget: bad address '{given}'\n" if e.code == 3 else f"wget: not an http or ftp url: {given}\n", 1
-        )
-    spider, options.values["user-agent"] = "--spider" in options.flags, ["Wget"]
+        reason = {1: f"not an http or ftp url: {given}", 3: f"bad address '{given}'"}.get(e.code, "invalid number")
+        return Result("", f"wget: {reason}\n", 1)
     asked = request(options, target, "HEAD" if spider else "GET")
     x = fetch(moment, client, target.name, asked, port=target.port, insecure=True)
     told = f"Connecting to {target.authority} ({x.address}:{x.port})\n" if x.address and not quiet else ""
