@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import ipaddress
 import random
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
 
 from k8snet.controlplane.settings import Settings
 from k8snet.manifests import rules, validation
@@ -20,13 +21,6 @@ from k8snet.manifests.errors import ApiError, FieldError
 from k8snet.manifests.field_errors import Errors, invalid
 from k8snet.manifests.kinds import Object, ref
 from k8snet.manifests.validate_service import cluster_ips, externally_accessible, headless, needs_health_check
-
-_FULL = "range is full"
-
-
-def families(settings: Settings) -> tuple[str, ...]:
-    """The IP families of a cluster, the default one first."""
-    return tuple(family(cidr) for cidr in (settings.service_cidr, settings.service_cidr6) if cidr)
 
 
 def allocate(
@@ -41,16 +35,16 @@ def allocate(
     spec["ports"] = [dict(port) for port in spec.get("ports", ())]
     result = {**service, "spec": spec}
     before = old["spec"] if old is not None else {}
-    others = [s["spec"] for s in stored if old is None or ref(s) != ref(old)]
+    held = [s["spec"] for s in stored if old is None or ref(s) != ref(old)] + [before]
+    networks = {family(c): ipaddress.ip_network(c) for c in (settings.service_cidr, settings.service_cidr6) if c}
     if before:
         _keep_allocated(spec, before)
     _sync_cluster_ip(spec, before)
-    pool = _Pool(others, before, settings, rng)
-    if spec.get("type") != "ExternalName":
+    if _has_ip(spec):
         _refuse_if(result, cluster_ips(spec, "spec", rules.context(result, old)))
-        _families(result, before, families(settings))
-    _cluster_ips(result, before, pool)
-    _node_ports(result, before, pool)
+        _families(result, before, tuple(networks))
+    _cluster_ips(result, before, networks, held, rng)
+    _node_ports(result, before, _node_port_range(held, settings, rng))
     if before:
         _drop_what_type_lost(spec, before)
     if not spec["ports"]:
@@ -198,78 +192,52 @@ def _not_available(spec: Object, policy: str, available: tuple[str, ...]) -> Err
 # addresses and ports
 
 
-class _Pool:
-    """What is free: everything in the ranges that no other Service holds. What *old* holds is the Service's own."""
+@dataclass
+class _Range:
+    """The numbers of which addresses or ports are given out, and those that are taken; the lower band, below *middle*, is
+    left for people who ask for a number."""
 
-    def __init__(self, others: Iterable[Object], old: Object, settings: Settings, rng: random.Random) -> None:
-        self._rng, others = rng, list(others)
-        self._networks = {
-            family(cidr): ipaddress.ip_network(cidr) for cidr in (settings.service_cidr, settings.service_cidr6) if cidr
-        }
-        held = [*others, old]
-        self._ips = {
-            int(ip)
-            for spec in held
-            for text in (spec.get("clusterIP", ""), *spec.get("clusterIPs", ()))
-            if (ip := parse_ip(text))
-        }
-        self._low, self._high = settings.node_port_range
-        self._ports = {p.get("nodePort", 0) for spec in held for p in spec.get("ports", ())}
-        self._ports |= {spec.get("healthCheckNodePort", 0) for spec in held}
+    first: int
+    middle: int
+    last: int
+    taken: set[int]
+    rng: random.Random
 
-    def take_ip(self, text: str, name: str) -> str:
-        """Why *text* cannot be had; empty if it is now taken."""
-        ip, network = parse_ip(text), self._networks[name]
-        if ip is None or ip not in network:
-            return "the provided network does not match the current range"
-        first, last = _usable(network)
-        if not first <= int(ip) <= last:
-            return f"the provided IP ({text}) is not in the valid range. The range of valid IPs is {network}"
-        if int(ip) in self._ips:
-            return "provided IP is already allocated"
-        self._ips.add(int(ip))
+    def take(self, number: int, noun: str, outside: str) -> str:
+        """Why a number cannot be had; empty if it is now taken."""
+        if not self.first <= number <= self.last:
+            return outside
+        if number in self.taken:
+            return f"provided {noun} is already allocated"
+        self.taken.add(number)
         return ""
 
-    def next_ip(self, name: str) -> str | None:
-        """A free address: from the upper band if there is one, starting at a random place; None if all are taken."""
-        network = self._networks[name]
-        first, last = _usable(network)
-        size = network.num_addresses
-        band = 0 if size <= 16 else min(max(16, size // 16), 256)
-        number = self._next(first, min(first + band, last + 1), last, self._ips)
-        return None if number is None else str(type(network.network_address)(number))
-
-    def take_port(self, port: int) -> str:
-        """Why a node port cannot be had; empty if it is now taken."""
-        if not self._low <= port <= self._high:
-            return f"provided port is not in the valid range. The range of valid ports is {self._low}-{self._high}"
-        if port in self._ports:
-            return "provided port is already allocated"
-        self._ports.add(port)
-        return ""
-
-    def next_port(self) -> int | None:
-        """A free node port: from the upper band if there is one."""
-        size = self._high - self._low + 1
-        band = 0 if size < 17 else min(max(16, size // 32), 128)
-        return self._next(self._low, self._low + band, self._high, self._ports)
-
-    def _next(self, low: int, middle: int, high: int, taken: set[int]) -> int | None:
-        for start, end in ((middle, high), (low, middle - 1)):
-            size = end - start + 1
-            offset = self._rng.randrange(size) if size > 0 else 0
-            for step in range(max(size, 0)):
-                number = start + (offset + step) % size
-                if number not in taken:
-                    taken.add(number)
+    def next(self, failure: str) -> int:
+        """A free number, from a random place on. Raises InternalError if there is none."""
+        for start, end in ((self.middle, self.last), (self.first, self.middle - 1)):
+            offset = self.rng.randrange(end - start + 1) if end >= start else 0
+            for number in chain(range(start + offset, end + 1), range(start, start + offset)):
+                if number not in self.taken:
+                    self.taken.add(number)
                     return number
-        return None
+        raise _internal(f"{failure}: range is full")
 
 
-def _usable(network: IPNetwork) -> tuple[int, int]:
-    """The first and last address that may be given out: not the network's own, nor (IPv4) the broadcast address."""
+def _addresses(network: IPNetwork, held: Iterable[Object], rng: random.Random) -> _Range:
+    """All but the network's own address and (IPv4) the broadcast address."""
+    size, first = network.num_addresses, int(network.network_address) + 1
     last = int(network.broadcast_address) - (1 if network.version == 4 else 0)
-    return int(network.network_address) + 1, last
+    texts = {text for spec in held for text in (spec.get("clusterIP", ""), *spec.get("clusterIPs", ()))}
+    taken = {int(ip) for text in texts if (ip := parse_ip(text))}
+    band = 0 if size <= 16 else min(max(16, size // 16), 256)
+    return _Range(first, min(first + band, last + 1), last, taken, rng)
+
+
+def _node_port_range(held: Sequence[Object], settings: Settings, rng: random.Random) -> _Range:
+    low, high = settings.node_port_range
+    taken = {p.get("nodePort", 0) for spec in held for p in spec.get("ports", ())}
+    band = 0 if high - low < 16 else min(max(16, (high - low + 1) // 32), 128)
+    return _Range(low, low + band, high, taken | {spec.get("healthCheckNodePort", 0) for spec in held}, rng)
 
 
 def _internal(message: str) -> ApiError:
@@ -277,7 +245,9 @@ def _internal(message: str) -> ApiError:
     return ApiError(500, "InternalError", f"Internal error occurred: {message}", [error])
 
 
-def _cluster_ips(service: Object, old: Object, pool: _Pool) -> None:
+def _cluster_ips(
+    service: Object, old: Object, networks: Mapping[str, IPNetwork], held: Sequence[Object], rng: random.Random
+) -> None:
     spec = service["spec"]
     names = spec.get("ipFamilies", [])
     if not _has_ip(spec) or headless(spec) or headless(old):
@@ -286,45 +256,33 @@ def _cluster_ips(service: Object, old: Object, pool: _Pool) -> None:
     if old and _has_ip(old):
         kept = 1 if len(old.get("ipFamilies", ())) == 1 < len(names) else len(names)
     for i, name in enumerate(names[kept:], kept):
-        if i < len(given):
-            if problem := pool.take_ip(given[i], name):
-                detail = f"failed to allocate IP {given[i]}: {problem}"
-                _refuse_if(service, list(invalid("spec.clusterIPs", given, detail)))
-        else:
-            ip = pool.next_ip(name)
-            if ip is None:
-                raise _internal(f"failed to allocate a serviceIP: {_FULL}")
-            given.append(ip)
+        network = networks[name]
+        pool = _addresses(network, held, rng)
+        if i == len(given):
+            number = pool.next("failed to allocate a serviceIP")
+            given.append(str(type(network.network_address)(number)))
+            continue
+        ip, problem = parse_ip(given[i]), "the provided network does not match the current range"
+        if ip is not None and ip in network:
+            outside = f"the provided IP ({given[i]}) is not in the valid range. The range of valid IPs is {network}"
+            problem = pool.take(int(ip), "IP", outside)
+        if problem:
+            _refuse_if(service, invalid("spec.clusterIPs", given, f"failed to allocate IP {given[i]}: {problem}"))
     if given:
         spec["clusterIP"] = given[0]
     else:
         del spec["clusterIPs"]
 
 
-def _node_ports(service: Object, old: Object, pool: _Pool) -> None:
-    spec = service["spec"]
-    if _has_node_ports(spec):
-        _service_ports(service, old, pool)
-    if not needs_health_check(spec):
-        return
-    wanted = spec.get("healthCheckNodePort", 0)
-    if needs_health_check(old) and wanted:
-        return
-    if wanted:
-        if problem := pool.take_port(wanted):
-            raise _internal(f"failed to allocate requested HealthCheck NodePort {wanted}: {problem}")
-    else:
-        spec["healthCheckNodePort"] = _free(pool.next_port, "failed to allocate a HealthCheck NodePort 0")
-
-
-def _service_ports(service: Object, old: Object, pool: _Pool) -> None:
+def _node_ports(service: Object, old: Object, pool: _Range) -> None:
     """Ports of a new Service that have one ``port`` number (TCP and UDP) share a node port."""
     spec = service["spec"]
+    outside = f"provided port is not in the valid range. The range of valid ports is {pool.first}-{pool.last}"
     own = {p["nodePort"] for p in old.get("ports", ()) if p.get("nodePort")}
     automatic = spec.get("type") == "NodePort" or spec.get("allocateLoadBalancerNodePorts", True)
     asked = {p.get("port", 0): p["nodePort"] for p in reversed(spec["ports"]) if p.get("nodePort")}
     by_port: dict[int, int] = {}
-    for i, port in enumerate(spec["ports"]):
+    for i, port in enumerate(spec["ports"] if _has_node_ports(spec) else ()):
         number, wanted = port.get("port", 0), port.get("nodePort", 0)
         if not wanted and not automatic:
             continue
@@ -332,15 +290,13 @@ def _service_ports(service: Object, old: Object, pool: _Pool) -> None:
         if not wanted and not old:
             wanted = shared or asked.get(number, 0)
         if not wanted:
-            wanted = _free(pool.next_port, "failed to allocate a nodePort")
-        elif wanted != shared and wanted not in own and (problem := pool.take_port(wanted)):
-            _refuse_if(service, list(invalid(f"spec.ports[{i}].nodePort", wanted, problem)))
+            wanted = pool.next("failed to allocate a nodePort")
+        elif wanted != shared and wanted not in own and (problem := pool.take(wanted, "port", outside)):
+            _refuse_if(service, invalid(f"spec.ports[{i}].nodePort", wanted, problem))
         port["nodePort"] = wanted
         by_port.setdefault(number, wanted)
-
-
-def _free(take: Callable[[], int | None], message: str) -> Any:
-    number = take()
-    if number is None:
-        raise _internal(f"{message}: {_FULL}")
-    return number
+    wanted = spec.get("healthCheckNodePort", 0)
+    if needs_health_check(spec) and not wanted:
+        spec["healthCheckNodePort"] = pool.next("failed to allocate a HealthCheck NodePort 0")
+    elif needs_health_check(spec) and not needs_health_check(old) and (problem := pool.take(wanted, "port", outside)):
+        raise _internal(f"failed to allocate requested HealthCheck NodePort {wanted}: {problem}")

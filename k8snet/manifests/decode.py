@@ -69,13 +69,6 @@ def mismatches(obj: Object, struct: str = "") -> list[Mismatch]:
     return reading.wrong
 
 
-def unknown_fields(obj: Object) -> list[str]:
-    """The paths of fields that the object's kind does not have."""
-    reading = _Reading()
-    reading.struct(obj["kind"], _body(obj), "", "")
-    return reading.unknown
-
-
 def warnings(obj: Object) -> list[str]:
     """What the server says about an object that it takes (pkg/api/service/warnings.go, pkg/api/pod/warnings.go)."""
     spec = obj.get("spec") or {}

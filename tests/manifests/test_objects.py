@@ -204,14 +204,14 @@ def damaged(obj: Object, rng: random.Random) -> Object:
     """A copy with up to three keys dropped, renamed or given another value."""
     obj = copy.deepcopy(obj)
     for _ in range(rng.randint(1, 3)):
-        path = rng.choice([p for p in places(obj) if p and p[0] not in ("apiVersion", "kind")])
+        path = rng.choice([p for p in places(obj) if p and p[0] not in ("apiVersion", "kind")] or [("spec",)])
         parent = obj
         for key in path[:-1]:
             parent = parent[key]
         how = rng.randrange(3)
-        if how == 0:
+        if how == 0 and path[-1] in (parent if isinstance(parent, dict) else range(len(parent))):
             del parent[path[-1]]
-        elif how == 1 and isinstance(parent, dict):
+        elif how == 1 and isinstance(parent, dict) and path[-1] in parent:
             parent[f"{path[-1]}x"] = parent.pop(path[-1])
         else:
             parent[path[-1]] = copy.deepcopy(rng.choice(VALUES))
