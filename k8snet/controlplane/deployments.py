@@ -10,20 +10,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from k8snet.controlplane import workloads
+from k8snet.controlplane import metadata, workloads
 from k8snet.controlplane.endpoints import is_ready
-from k8snet.controlplane.metadata import (
-    annotations_of,
-    changed,
-    controller_of,
-    going,
-    labels_of,
-    own,
-    owner,
-    reference,
-    template_hash,
-)
-from k8snet.controlplane.store import Key, key_of, seconds_of
+from k8snet.controlplane.metadata import annotations_of, controller_of, going, labels_of, own, owner, reference
+from k8snet.controlplane.store import Key, key_of
 from k8snet.controlplane.workloads import pods_of, share_of
 from k8snet.manifests import selectors
 from k8snet.manifests.kinds import Object
@@ -49,15 +39,14 @@ class _Rollout:
 
     def __init__(self, plane: ControlPlane, key: Key, deployment: Object) -> None:
         self.plane, self.key, self.deployment, self.spec = plane, key, deployment, deployment["spec"]
+        self.hash = metadata.template_hash(self.spec["template"])
+        self.memory = plane.memory.setdefault(deployment["metadata"]["uid"], {})
         self.desired: int = self.spec["replicas"]
-        self.hash = template_hash(self.spec["template"])
         strategy = self.spec.get("strategy") or {}
         limits = strategy.get("rollingUpdate") or {}
         self.recreate = strategy.get("type") == "Recreate"
         self.surge = share_of(limits.get("maxSurge", "25%"), self.desired, up=True)
-        self.missing = share_of(limits.get("maxUnavailable", "25%"), self.desired, up=False)
-        if self.surge == self.missing == 0:
-            self.missing = 1
+        self.missing = share_of(limits.get("maxUnavailable", "25%"), self.desired, up=False) or int(not self.surge)
         self.look()
 
     def look(self) -> None:
@@ -65,119 +54,96 @@ class _Rollout:
         self.sets = sorted((o for o in owned if o["kind"] == "ReplicaSet"), key=_revision)
         self.old = [s for s in self.sets if labels_of(s)[HASH] != self.hash]
         self.new = next((s for s in self.sets if labels_of(s)[HASH] == self.hash), None)
-        self.total: int = sum(s["spec"]["replicas"] for s in self.sets)
+        self.total = sum(map(_replicas, self.sets))
 
     def step(self) -> None:
         if self.recreate:
             for old in self.old:
                 self.scale(old, 0)
             if not any(s["status"].get(k) for s in self.old for k in ("replicas", "terminatingReplicas")):
-                self.grow(self.desired)
+                self.scale(self.new or self.make(), self.desired)
         elif self.new is None:
-            self.grow(min(self.desired, max(0, self.desired + self.surge - self.total)))
-        elif not any(s["spec"]["replicas"] for s in self.old) or self.time_for_a_step():
+            self.scale(self.make(), min(self.desired, max(0, self.desired + self.surge - self.total)))
+        elif not any(map(_replicas, self.old)) or self.time_for_a_step():
             self.roll(self.new)
         self.look()
         self.report()
 
     def time_for_a_step(self) -> bool:
-        conditions = (self.deployment.get("status") or {}).get("conditions") or ()
-        last = next((seconds_of(c["lastUpdateTime"]) for c in conditions if c["type"] == "Progressing"), 0.0)
-        if last + STEP_SECONDS > self.plane.now:
-            self.plane.wake("deployment", self.key, last + STEP_SECONDS - self.plane.now)
-        return last + STEP_SECONDS <= self.plane.now
+        wait = self.memory.get("last step", -STEP_SECONDS) + STEP_SECONDS - self.plane.now
+        if wait > 0:
+            self.plane.wake("deployment", self.key, wait)
+        return bool(wait <= 0)
 
     def roll(self, new: Object) -> None:
         """More new Pods as far as maxSurge allows; else fewer old ones as far as maxUnavailable allows, first those that
         are not available anyway."""
-        wanted, room = new["spec"]["replicas"], self.desired + self.surge - self.total
+        wanted, room = _replicas(new), self.desired + self.surge - self.total
         if wanted > self.desired or (wanted < self.desired and room > 0):
             self.scale(new, min(self.desired, wanted + max(room, 0)))
             return
         least = self.desired - self.missing
         spare = max(0, self.total - least - (wanted - _available(new)))
-        left = {s["metadata"]["name"]: s["spec"]["replicas"] for s in self.old}
-        for old in self.old:
-            broken = min(spare, old["spec"]["replicas"] - _available(old))
-            left[old["metadata"]["name"]] -= broken
-            spare -= broken
+        left = list(map(_replicas, self.old))
+        for i, old in enumerate(self.old):
+            broken = min(spare, left[i] - _available(old))
+            left[i], spare = left[i] - broken, spare - broken
         spare = min(spare, max(0, sum(map(_available, self.sets)) - least))
-        for old in self.old:
-            fewer = min(spare, left[old["metadata"]["name"]])
-            self.scale(old, left[old["metadata"]["name"]] - fewer)
+        for replicas, old in zip(left, self.old, strict=True):
+            fewer = min(spare, replicas)
+            self.scale(old, replicas - fewer)
             spare -= fewer
 
-    def grow(self, replicas: int) -> None:
-        """Give the ReplicaSet of today's template so many replicas; the first time it is made."""
-        if self.new is not None:
-            self.scale(self.new, replicas)
-            return
+    def make(self) -> Object:
+        """The ReplicaSet of today's template."""
         extra, template, selector = {HASH: self.hash}, self.spec["template"], self.spec["selector"]
         own_meta = template.get("metadata") or {}
         labels = {**(own_meta.get("labels") or {}), **extra}
         meta = {"name": f"{self.key[2]}-{self.hash}", "namespace": self.key[1], "labels": labels}
         meta["ownerReferences"] = [reference(self.deployment)]
-        spec = {
-            "replicas": 0,
-            "selector": {**selector, "matchLabels": {**(selector.get("matchLabels") or {}), **extra}},
-        }
+        spec = {k: self.spec[k] for k in ("minReadySeconds",) if k in self.spec} | {"replicas": 0}
+        spec["selector"] = {**selector, "matchLabels": {**(selector.get("matchLabels") or {}), **extra}}
         spec["template"] = {**template, "metadata": {**own_meta, "labels": labels}}
-        spec |= {k: self.spec[k] for k in ("minReadySeconds",) if k in self.spec}
         new = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": meta, "spec": spec, "status": {"replicas": 0}}
-        self.scale(new, replicas)
+        return self.plane.store.put(new)
 
     def scale(self, replica_set: Object, replicas: int) -> None:
-        before = replica_set["spec"]["replicas"]
-        if before != replicas or "uid" not in replica_set["metadata"]:
+        before, name = _replicas(replica_set), replica_set["metadata"]["name"]
+        if before != replicas:
+            self.memory["last step"] = self.plane.now
             self.plane.store.put({**replica_set, "spec": {**replica_set["spec"], "replicas": replicas}})
-            way, name = "up" if replicas > before else "down", replica_set["metadata"]["name"]
-            message = f"Scaled {way} replica set {name} from {before} to {replicas}"
+            message = f"Scaled {'up' if replicas > before else 'down'} replica set {name} from {before} to {replicas}"
             self.plane.events.record(self.deployment, "ScalingReplicaSet", message, "deployment-controller")
 
     def report(self) -> None:
         """Write revision and status."""
         store, obj, name = self.plane.store, self.deployment, ""
         if self.new is not None:
-            latest = max(map(_revision, self.old), default=0) + 1
-            self.new = store.put(_with_revision(self.new, max(latest, _revision(self.new))))
-            obj, name = store.put(_with_revision(obj, _revision(self.new))), self.new["metadata"]["name"]
-        counts: Counter[str] = Counter()
-        for s in self.sets:
-            counts.update(
-                {k: v for k, v in s["status"].items() if k.endswith("eplicas") and k != "fullyLabeledReplicas"}
-            )
-        updated, enough = self.new["status"]["replicas"] if self.new else 0, self.desired
-        enough -= 0 if self.recreate else self.missing
-        done = updated == counts["replicas"] == counts["availableReplicas"] == self.desired
-        fine = counts["availableReplicas"] >= enough
-        told = {c["type"]: c for c in (obj.get("status") or {}).get("conditions") or ()}
-        conditions = []
-        for kind, holds, reason, message in (
-            (
-                "Available",
-                fine,
-                f"MinimumReplicas{'A' if fine else 'Una'}vailable",
-                f"Deployment {'has' if fine else 'does not have'} minimum availability.",
-            ),
-            (
-                "Progressing",
-                True,
-                "NewReplicaSetAvailable" if done else "ReplicaSetUpdated",
-                f'ReplicaSet "{name}" {"has successfully progressed" if done else "is progressing"}.',
-            ),
-        ):
-            found = {"type": kind, "status": str(holds), "reason": reason, "message": message}
-            before = told.get(kind) or {}
-            same = all(before.get(k) == v for k, v in found.items())
-            moved = not done and kind == "Progressing" and self.total != counts["replicas"]
-            times = {
-                "lastTransitionTime": before.get("lastTransitionTime") if before.get("status") == str(holds) else None
-            }
-            times["lastUpdateTime"] = before["lastUpdateTime"] if same and not moved else store.timestamp()
-            conditions.append({**found, **{k: v or store.timestamp() for k, v in times.items()}})
-        status: dict[str, Any] = {**counts, "updatedReplicas": updated, "conditions": conditions}
-        status["unavailableReplicas"] = max(0, self.total - counts["availableReplicas"])
-        workloads.write_status(self.plane, self.key, **(status | {"replicas": counts["replicas"]}))
+            latest = max(max(map(_revision, self.old), default=0) + 1, _revision(self.new))
+            self.new = store.put(_with_revision(self.new, latest))
+            obj, name = store.put(_with_revision(obj, latest)), self.new["metadata"]["name"]
+        kinds = ("replicas", "readyReplicas", "availableReplicas", "terminatingReplicas")
+        status: dict[str, Any] = {kind: sum(s["status"].get(kind, 0) for s in self.sets) for kind in kinds}
+        status["updatedReplicas"] = self.new["status"]["replicas"] if self.new else 0
+        done = status["updatedReplicas"] == status["replicas"] == status["availableReplicas"] == self.desired
+        fine = status["availableReplicas"] >= self.desired - (0 if self.recreate else self.missing)
+        minimum = f"Deployment {'has' if fine else 'does not have'} minimum availability."
+        progress = f'ReplicaSet "{name}" {"has successfully progressed" if done else "is progressing"}.'
+        wanted = [
+            ("Available", fine, f"MinimumReplicas{'A' if fine else 'Una'}vailable", minimum),
+            ("Progressing", True, "NewReplicaSetAvailable" if done else "ReplicaSetUpdated", progress),
+        ]
+        status["conditions"] = metadata.conditions(obj, store.timestamp(), wanted, "lastUpdateTime")
+        status["unavailableReplicas"] = max(0, self.total - status["availableReplicas"])
+        workloads.write_status(self.plane, self.key, **status)
+
+
+def _replicas(obj: Object) -> int:
+    return int(obj["spec"]["replicas"])
+
+
+def _available(replica_set: Object) -> int:
+    return int(replica_set["status"].get("availableReplicas", 0))
 
 
 def _revision(obj: Object) -> int:
@@ -185,11 +151,7 @@ def _revision(obj: Object) -> int:
 
 
 def _with_revision(obj: Object, revision: int) -> Object:
-    return changed(obj, annotations={**annotations_of(obj), REVISION: str(revision)})
-
-
-def _available(replica_set: Object) -> int:
-    return int(replica_set["status"].get("availableReplicas", 0))
+    return metadata.changed(obj, annotations={**annotations_of(obj), REVISION: str(revision)})
 
 
 # ReplicaSets
@@ -211,10 +173,10 @@ def replica_sets(plane: ControlPlane) -> None:
             continue
         for pod in pods_of(plane, replica_set):
             if not going(pod) and not _selects(replica_set, pod):
-                store.put(changed(pod, ownerReferences=None))
+                store.put(metadata.changed(pod, ownerReferences=None))
         for pod in store.by("owner", ""):
             if pod["metadata"]["namespace"] == key[1] and not going(pod) and _selects(replica_set, pod):
-                store.put(changed(pod, ownerReferences=[reference(replica_set)]))
+                store.put(metadata.changed(pod, ownerReferences=[reference(replica_set)]))
         _keep_number(plane, key, replica_set)
 
 
@@ -223,9 +185,8 @@ def _selects(replica_set: Object, pod: Object) -> bool:
 
 
 def _keep_number(plane: ControlPlane, key: Key, replica_set: Object) -> None:
-    everyone = pods_of(plane, replica_set)
-    pods = [p for p in everyone if not going(p)]
-    surplus = len(pods) - replica_set["spec"]["replicas"]
+    pods = [p for p in pods_of(plane, replica_set) if not going(p)]
+    surplus = len(pods) - _replicas(replica_set)
     pods += [workloads.make_pod(plane, replica_set, {}) for _ in range(-surplus)]
     if surplus > 0:
         together = Counter(p["spec"].get("nodeName") for p in pods)
@@ -233,29 +194,15 @@ def _keep_number(plane: ControlPlane, key: Key, replica_set: Object) -> None:
         for pod in pods[:surplus]:
             workloads.delete_pod(plane, replica_set, pod)
         pods = pods[surplus:]
-    workloads.write_status(
-        plane,
-        key,
-        replicas=len(pods),
-        fullyLabeledReplicas=len(pods),
-        readyReplicas=sum(map(is_ready, pods)),
-        availableReplicas=workloads.available(plane, "replicaset", replica_set, pods),
-        terminatingReplicas=sum(map(going, pods_of(plane, replica_set))),
-    )
+    status = {"replicas": len(pods), "fullyLabeledReplicas": len(pods), "readyReplicas": sum(map(is_ready, pods))}
+    status["availableReplicas"] = workloads.available(plane, "replicaset", replica_set, pods)
+    status["terminatingReplicas"] = sum(map(going, pods_of(plane, replica_set)))
+    workloads.write_status(plane, key, **status)
 
 
 def _first_to_go(pod: Object, together: int) -> tuple[Any, ...]:
     """Unassigned before assigned, pending before running, not ready before ready, of those with more of their kind on
     one node first, then the youngest."""
-    node, meta = pod["spec"].get("nodeName"), pod["metadata"]
-    since = workloads.ready_since(pod)
-    running = pod["status"].get("phase") == "Running"
-    return (
-        bool(node),
-        running,
-        since is not None,
-        -together,
-        -(since or 0),
-        -seconds_of(meta["creationTimestamp"]),
-        meta["name"],
-    )
+    since, running = workloads.ready_since(pod), pod["status"].get("phase") == "Running"
+    rank = (bool(pod["spec"].get("nodeName")), running, since is not None, -together, -(since or 0))
+    return (*rank, pod["metadata"]["name"])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from k8snet.controlplane import addressing, containers, environment, podfiles, probes
 from k8snet.controlplane.containers import Status
-from k8snet.controlplane.metadata import annotations_of, going
+from k8snet.controlplane.metadata import annotations_of, conditions, going
 from k8snet.controlplane.nodes import NO_PLUGIN
 from k8snet.controlplane.snapshot import containers_of, pod_view
 from k8snet.controlplane.store import Key, key_of, seconds_of
@@ -236,27 +236,20 @@ class _Sync:
         self.plane.store.put({**self.pod, "status": status})
 
     def conditions(self) -> list[dict[str, Any]]:
-        old = {c["type"]: c for c in self.status.get("conditions") or ()}
         unready = " ".join(s["name"] for s in self.statuses if not s["ready"])
-        gates = [g["conditionType"] for g in self.spec.get("readinessGates") or ()]
-        closed = [g for g in gates if (old.get(g) or {}).get("status") != "True"]
-        reason, message = "", ""
-        if unready:
-            reason, message = "ContainersNotReady", f"containers with unready status: [{unready}]"
-        elif closed:
-            reason = "ReadinessGatesNotReady"
-            message = f'the status of pod readiness gate "{closed[0]}" is not "True", but False'
-        wanted = {"PodReadyToStartContainers": bool(self.status.get("podIP")), "Initialized": True}
-        wanted |= {"Ready": not reason, "ContainersReady": not unready, "PodScheduled": True}
-        result = [c for kind, c in old.items() if kind not in wanted]
-        for kind, holds in wanted.items():
-            found = {"type": kind, "status": str(holds)}
-            if not holds and kind in ("Ready", "ContainersReady"):
-                found |= {"reason": reason, "message": message}
-            before = old.get(kind) or {}
-            same = before.get("status") == found["status"]
-            result.append({**found, "lastTransitionTime": before["lastTransitionTime"] if same else self.now})
-        return result
+        holds = {c["type"] for c in self.status.get("conditions") or () if c["status"] == "True"}
+        closed = [g["conditionType"] for g in self.spec.get("readinessGates") or () if g["conditionType"] not in holds]
+        why = ("ContainersNotReady", f"containers with unready status: [{unready}]") if unready else ("", "")
+        gate = f'the status of pod readiness gate "{closed[0]}" is not "True", but False' if closed else ""
+        ready = why if unready or not closed else ("ReadinessGatesNotReady", gate)
+        wanted = [
+            ("PodReadyToStartContainers", "podIP" in self.status, "", ""),
+            ("Initialized", True, "", ""),
+            ("Ready", not unready and not closed, *ready),
+            ("ContainersReady", not unready, *why),
+            ("PodScheduled", True, "", ""),
+        ]
+        return conditions(self.pod, self.now, wanted)
 
 
 def _qos(spec: Mapping[str, Any]) -> str:

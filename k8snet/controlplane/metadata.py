@@ -1,10 +1,10 @@
-"""What controllers write into metadata: generated names, template hashes, owner references, and what follows from them."""
+"""What controllers write again and again: generated names, template hashes, owner references, conditions."""
 
 from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from k8snet.controlplane.store import Key, key_of
@@ -47,6 +47,21 @@ def annotations_of(obj: Object) -> dict[str, str]:
 def going(obj: Object) -> bool:
     """Whether the object is being deleted."""
     return bool(obj["metadata"].get("deletionTimestamp"))
+
+
+def conditions(
+    obj: Object, now: str, wanted: Iterable[tuple[str, bool | str, str, str]], stamp: str = ""
+) -> list[dict[str, Any]]:
+    """The conditions of *obj*'s status with the *wanted* ones in them: ``(type, status, reason, message)``. The time of
+    transition stays while the status does; the time in the field *stamp* stays while nothing is new."""
+    found = {c["type"]: c for c in (obj.get("status") or {}).get("conditions") or ()}
+    for kind, status, reason, message in wanted:
+        before, new = found.pop(kind, {}), {"type": kind, "status": str(status)}
+        new |= {k: v for k, v in (("reason", reason), ("message", message)) if v}
+        same = before.get("status") == new["status"]
+        times = {stamp: before.get(stamp, now) if new.items() <= before.items() else now} if stamp else {}
+        found[kind] = {**new, **times, "lastTransitionTime": before.get("lastTransitionTime", now) if same else now}
+    return list(found.values())
 
 
 def reference(owner: Object) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
-from k8snet.controlplane.metadata import own
+from k8snet.controlplane.metadata import conditions, own
 from k8snet.controlplane.settings import Settings
 from k8snet.manifests.kinds import Object
 
@@ -22,10 +22,9 @@ NO_PLUGIN = (
     "message:Network plugin returns error: cni plugin not initialized"
 )
 _CONDITIONS = (
-    ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
-    ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
-    ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
-    ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
+    ("MemoryPressure", False, "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+    ("DiskPressure", False, "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+    ("PIDPressure", False, "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
 )
 
 
@@ -49,15 +48,11 @@ def register(plane: ControlPlane) -> None:
         node = plane.store.at(key)
         if node is None:
             continue
-        spec, status = node.get("spec") or {}, node.get("status") or {}
-        conditions = {c["type"]: c for c in status.get("conditions") or ()}
-        for kind, value, reason, message in _CONDITIONS:
-            if kind == "Ready" and not plugin:
-                value, reason, message = "False", "KubeletNotReady", NO_PLUGIN
-            if conditions.get(kind, {}).get("status") != value:
-                found = {"type": kind, "status": value, "reason": reason, "message": message}
-                conditions[kind] = {**found, "lastHeartbeatTime": now, "lastTransitionTime": now}
+        ready = ("Ready", True, "KubeletReady", "kubelet is posting ready status")
+        ready = ready if plugin else ("Ready", False, "KubeletNotReady", NO_PLUGIN)
+        found = conditions(node, now, [*_CONDITIONS, ready], "lastHeartbeatTime")
+        spec = node.get("spec") or {}
         taints = [t for t in spec.get("taints") or () if t["key"] != NOT_READY["key"]] + [NOT_READY] * (not plugin)
         spec = {k: v for k, v in spec.items() if k != "taints"} | ({"taints": taints} if taints else {})
-        new: Object = {**node, "spec": spec, "status": {**status, "conditions": list(conditions.values())}}
+        new: Object = {**node, "spec": spec, "status": {**(node.get("status") or {}), "conditions": found}}
         plane.store.put(new)

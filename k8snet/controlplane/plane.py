@@ -66,7 +66,7 @@ class ControlPlane:
         self._places: dict[str, int] = {}
         self._baseline = 0
         self._appointments: set[tuple[float, str, Key]] = set()
-        # What the kubelets remember, and the Service variables that containers run with, by Pod.
+        # What controllers and kubelets remember of an object (by uid), and the variables that a Pod's containers run with.
         self.memory: dict[str, dict[Any, Any]] = {}
         self.environments: dict[str, dict[str, str]] = {}
         self._snapshot: Snapshot | None = None
