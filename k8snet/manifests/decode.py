@@ -44,19 +44,19 @@ def strict(obj: Object) -> Object:
 
     Raises ApiError 400 for unknown fields (all of them) or for the first value of a wrong type.
     """
-    decoded, unknown = _read(obj)
-    if unknown:
-        raise _bad_request(obj, "strict decoding error: " + ", ".join(f'unknown field "{path}"' for path in unknown))
+    kind = obj.get("kind", "")
+    if kind not in structs():
+        return dict(obj)
+    reading = _Reading()
+    body = {k: v for k, v in obj.items() if k not in ("apiVersion", "kind")}
+    decoded = {"apiVersion": obj["apiVersion"], "kind": kind, **reading.struct(kind, body, "", "")}
+    wrong = [w for w in reading.wrong if kind not in CUSTOM_RESOURCES or w.path.startswith("metadata")]
+    if wrong:
+        raise _bad_request(obj, next((w for w in wrong if w.ends_reading), wrong[0]).text)
+    if reading.unknown:
+        listed = ", ".join(f'unknown field "{path}"' for path in reading.unknown)
+        raise _bad_request(obj, f"strict decoding error: {listed}")
     return decoded
-
-
-def lenient(obj: Object) -> tuple[Object, list[str]]:
-    """With ``--validate=warn``: the object without its unknown fields, and the warnings for them.
-
-    Raises ApiError 400 for a wrong type.
-    """
-    decoded, unknown = _read(obj)
-    return decoded, [f'unknown field "{path}"' for path in unknown]
 
 
 def mismatches(obj: Object, struct: str = "") -> list[Mismatch]:
@@ -79,22 +79,6 @@ def warnings(obj: Object) -> list[str]:
         if spec.get("clusterIP") == "None" and spec.get("sessionAffinity") not in (None, "None"):
             found.append("spec.SessionAffinity is ignored for headless services")
     return found
-
-
-def _read(obj: Object) -> tuple[Object, list[str]]:
-    kind = obj.get("kind", "")
-    if kind not in structs():
-        return dict(obj), []
-    reading = _Reading()
-    decoded = reading.struct(kind, _body(obj), "", "")
-    wrong = [w for w in reading.wrong if kind not in CUSTOM_RESOURCES or w.path.startswith("metadata")]
-    if wrong:
-        raise _bad_request(obj, next((w for w in wrong if w.ends_reading), wrong[0]).text)
-    return {"apiVersion": obj["apiVersion"], "kind": kind, **decoded}, reading.unknown
-
-
-def _body(obj: Object) -> Object:
-    return {k: v for k, v in obj.items() if k not in ("apiVersion", "kind")}
 
 
 def _bad_request(obj: Object, reason: str) -> ApiError:
