@@ -38,7 +38,7 @@ def connect(
     walk = Walk(moment, client)
     packet = Packet(walk.source_for(target), sport or 0, target, 0 if protocol == "ICMP" else port, protocol, size)
     if sport is None:
-        packet = packet.with_source(packet.src, _free_port(moment, packet))
+        packet = packet.with_source(packet.src, _free_port(walk, packet))
     trace = _told(walk, packet)
     return trace if stop_at is None else trace.until(stop_at)
 
@@ -76,16 +76,18 @@ def forward(moment: Moment, pod: str, port: int) -> Trace:
     why = "kubectl's connection goes to the API server, and from there the node's kubelet enters the Pod's network."
     walk.log.hop(Place("node", walk.node, "kubelet", walk.node), "forward", why, None)
     packet = Packet("127.0.0.1", 0, "127.0.0.1", port)
-    packet = packet.with_source(packet.src, _free_port(moment, packet))
+    packet = packet.with_source(packet.src, _free_port(walk, packet))
     return _told(walk, packet, f"port-forward to Pod {pod}, port {port}")
 
 
-def _free_port(moment: Moment, packet: Packet) -> int:
+def _free_port(walk: Walk, packet: Packet) -> int:
     """A port for the client (of a ping: its identifier) that names no connection under way."""
+    memory, rng = walk.log.moment.conntrack, walk.log.moment.rng
+    tables = [memory.get(walk.node, {})] if walk.node else list(memory.values())
     for _ in range(1000):
-        port = moment.rng.randint(32768, 60999)
+        port = rng.randint(32768, 60999)
         flow = packet.with_source(packet.src, port).flow
-        if not any(flow in table for table in moment.conntrack.values()):
+        if not any(flow in table for table in tables):
             break
     return port
 
