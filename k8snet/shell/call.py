@@ -20,6 +20,7 @@ from k8snet.shell.frames import Aggregate, FileError
 
 # What `all` means, in the order in which kubectl goes through it.
 ALL = ("Pod", "Service", "DaemonSet", "Deployment", "ReplicaSet", "StatefulSet")
+ENDPOINTS = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
 SUFFIXES = (".json", ".yaml", ".yml")
 
 
@@ -173,6 +174,8 @@ class Call:
     def matching(self, kind: Kind, name: str) -> list[Object]:
         """The objects that one entry of `resources` stands for. Raises ApiError NotFound for a name that is not there."""
         where = None if self.everywhere else self.namespace
+        if kind.kind == "Endpoints" and ENDPOINTS not in self.warnings:
+            self.warnings.append(ENDPOINTS)
         if name:
             if self.flag("selector") or self.flag("field-selector") or self.flag("all", False):
                 raise KubectlError(

@@ -6,7 +6,6 @@ more than a line are the functions here. A tab ends a cell, as upstream. Left ou
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
@@ -30,7 +29,7 @@ def _layouts() -> dict[str, dict[str, str]]:
 
 def describe(plane: Any, obj: Object, show_events: bool = True) -> str:
     """The description of a stored object; *plane* is asked for what belongs to it (endpoints, Pods, events)."""
-    custom = {**_layouts()["_start"], "(Fields)": "fields", "(Events)": "events"}
+    custom = {**_layouts()["_start"], "(Fields)": "all_fields", "(Events)": "events"}
     lines: list[str] = []
     for label, how in _layouts().get(obj["kind"], custom).items():
         if label.startswith("("):
@@ -174,13 +173,7 @@ def _volumes(plane: Any, pod: Object, indent: str = "") -> Lines:
     yield f"{indent}Volumes:" if found else f"{indent}Volumes:\t{NONE}"
     for volume in found or ():
         yield f"  {' ' if indent else ''}{volume['name']}:"
-        kind = next((k for k in volume if k != "name"), "emptyDir")
-        if kind == "emptyDir":
-            yield "    Type:\tEmptyDir (a temporary directory that shares a pod's lifetime)"
-            yield f"    Medium:\t{at(volume, '.emptyDir.medium') or ''}"
-            yield f"    SizeLimit:\t{at(volume, '.emptyDir.sizeLimit') or UNSET}"
-        else:
-            yield f"    Type:\t{kind[0].upper()}{kind[1:]}"
+        yield f"    Type:\t{next((k[0].upper() + k[1:] for k in volume if k != 'name'), 'EmptyDir')}"
 
 
 def _pod_template(plane: Any, obj: Object) -> Lines:
@@ -400,18 +393,6 @@ def _no_quota(plane: Any, obj: Object) -> Lines:
     yield from ("", "No resource quota.", "", "No LimitRange resource.")
 
 
-def _config_data(plane: Any, obj: Object) -> Lines:
-    yield from ("", "Data", "====")
-    for key, value in sorted((obj.get("data") or {}).items()):
-        yield from (f"{key}:", "----", *value.split("\n"), "")
-    yield from ("", "BinaryData", "====", "")
-
-
-def _secret_data(plane: Any, obj: Object) -> Lines:
-    yield from ("", f"Type:\t{obj.get('type', 'Opaque')}", "", "Data", "====")
-    yield from (f"{k}:\t{len(base64.b64decode(v))} bytes" for k, v in sorted((obj.get("data") or {}).items()))
-
-
 # custom resources
 
 
@@ -439,25 +420,10 @@ def _title(field: str) -> str:
 
 
 PARTS: dict[str, Callable[[Any, Object], Lines]] = {
-    "events": _events,
-    "pod_ips": _pod_ips,
-    "pod_containers": _pod_containers,
-    "pod_conditions": _pod_conditions,
-    "volumes": _volumes,
-    "pod_template": _pod_template,
-    "pods_status": _pods_status,
-    "deployment_conditions": _deployment_conditions,
-    "replica_sets": _replica_sets,
-    "service_port_lines": _service_port_lines,
-    "subsets": _subsets,
-    "slice_lines": _slice_lines,
-    "policy_spec": _policy_spec,
-    "ingress_rules": _ingress_rules,
-    "parameters": _parameters,
-    "node_lines": _node_lines,
-    "node_pods": _node_pods,
-    "no_quota": _no_quota,
-    "config_data": _config_data,
-    "secret_data": _secret_data,
-    "fields": _all_fields,
-}
+    f.__name__.removeprefix("_"): f
+    for f in (
+        _events, _pod_ips, _pod_containers, _pod_conditions, _volumes, _pod_template, _pods_status, _deployment_conditions,
+        _replica_sets, _service_port_lines, _subsets, _slice_lines, _policy_spec, _ingress_rules, _parameters, _node_lines,
+        _node_pods, _no_quota, _all_fields,
+    )
+}  # fmt: skip

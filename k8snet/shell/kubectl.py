@@ -22,7 +22,9 @@ current: Any = None
 _contexts: WeakKeyDictionary[Any, dict[str, str]] = WeakKeyDictionary()
 """For each cluster what ``kubectl config set-context --current`` set."""
 
-COMMANDS: dict[str, Callable[[Call], Result | None]] = reading.COMMANDS | writing.COMMANDS | generating.COMMANDS | pods.COMMANDS
+COMMANDS: dict[str, Callable[[Call], Result | None]] = (
+    reading.COMMANDS | writing.COMMANDS | generating.COMMANDS | pods.COMMANDS
+)
 
 
 def run(cluster: Any, line: str, stdin: str = "") -> Result:
@@ -45,7 +47,7 @@ def run(cluster: Any, line: str, stdin: str = "") -> Result:
         return answer
     warned = "".join(f"Warning: {w}\n" for w in call.warnings) + "".join(f"{n}\n" for n in call.notes)
     hints = frames.hints(call.errors) or ([call.hint] if call.hint else [])
-    return Result("".join(call.out), warned + frames.text(call.errors), 1 if call.errors else 0, "\n".join(hints))
+    return Result("".join(call.out), warned + frames.text(call.errors), 1 if call.errors else 0, "\nhint: ".join(hints))
 
 
 def namespace_of(cluster: Any) -> str:

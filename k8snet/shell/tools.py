@@ -2,7 +2,7 @@
 
 curl, dig, ip and their like live in files of their own (their ``TOOLS``). Here are the small commands that show what a
 container was given, and as much of a shell as ``sh -c`` needs for one-liners: ``;``, ``&&``, ``||``, ``$NAME``, loops
-over a list, output thrown away. Facts: kubernetes pkg/kubelet/envvars, runc's words for a missing program.
+over a list, output thrown away. A missing program is told in runc's words.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from dataclasses import replace
 from functools import cache
 
 from k8snet.controlplane import podfiles
-from k8snet.controlplane.snapshot import Pod, Service, Snapshot
-from k8snet.controlplane.store import seconds_of
+from k8snet.controlplane.snapshot import Snapshot
 from k8snet.dataplane import resolver
 from k8snet.dataplane.client import Client
 from k8snet.dataplane.moment import Moment
@@ -146,47 +145,16 @@ def _redirected(tokens: list[str]) -> tuple[list[str], set[str]]:
 
 
 def environment(snapshot: Snapshot, client: Client) -> dict[str, str]:
-    """The environment variables of a Pod's first container: its own, and those for the Services of its namespace that
-    were there before it started."""
+    """The environment variables of a Pod's first container: its own, and those for the Services that were there before
+    it started (`Snapshot.environments`)."""
     found = {
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "HOSTNAME": _host_name(snapshot, client),
     }
-    pod = snapshot.pods.get(client.name) if client.kind == "pod" else None
-    if pod is not None:
-        linked = pod.spec.get("enableServiceLinks", True)
-        for service in sorted(snapshot.services.values(), key=lambda s: s.key):
-            near = service.namespace == pod.namespace and linked
-            if (near or service.key == "default/kubernetes") and service.cluster_ips and _was_there(service, pod):
-                found |= _service_variables(service)
-        found |= {e["name"]: str(e.get("value", "")) for e in pod.spec["containers"][0].get("env") or ()}
+    if client.kind == "pod":
+        own = snapshot.pods[client.name].spec["containers"][0].get("env") or ()
+        found |= {**snapshot.environments.get(client.name, {}), **{e["name"]: str(e.get("value", "")) for e in own}}
     return {**found, "HOME": "/root"}
-
-
-def _was_there(service: Service, pod: Pod) -> bool:
-    """Whether a Service is older than a Pod's start; within one second the number of its last write decides."""
-
-    def order(timestamp: str | None, obj: Mapping[str, Mapping[str, str]]) -> tuple[float, int]:
-        version = obj["metadata"].get("resourceVersion") or "0"
-        return seconds_of(timestamp or ""), int(version) if version.isdigit() else 0
-
-    started = (pod.obj.get("status") or {}).get("startTime") or pod.obj["metadata"].get("creationTimestamp")
-    return order(service.obj["metadata"].get("creationTimestamp"), service.obj) < order(started, pod.obj)
-
-
-def _service_variables(service: Service) -> dict[str, str]:
-    name, ip = service.name.upper().replace("-", "_"), service.cluster_ips[0]
-    host = f"[{ip}]" if ":" in ip else ip
-    found = {f"{name}_SERVICE_HOST": ip}
-    for port in service.ports:
-        url = f"{port.protocol.lower()}://{host}:{port.port}"
-        link = f"{name}_PORT_{port.port}_{port.protocol}"
-        if port.index == 0:
-            found |= {f"{name}_SERVICE_PORT": str(port.port), f"{name}_PORT": url}
-        if port.name:
-            found[f"{name}_SERVICE_PORT_{port.name.upper().replace('-', '_')}"] = str(port.port)
-        found |= {link: url, f"{link}_PROTO": port.protocol.lower(), f"{link}_PORT": str(port.port), f"{link}_ADDR": ip}
-    return found
 
 
 def _host_name(snapshot: Snapshot, client: Client) -> str:
