@@ -6,6 +6,7 @@ pkg/util/templates FlagErrorFunc). All commands and flags stand in ``commands.ya
 
 from __future__ import annotations
 
+import difflib
 import re
 from dataclasses import dataclass, field
 from functools import cache
@@ -105,26 +106,14 @@ def _find(words: list[str], table: dict[str, Any]) -> tuple[str, list[str]]:
 
 
 def unknown(word: str, known: list[str]) -> str:
-    """cobra's answer to a word that is no command, with what is spelt alike (cobra: at most two letters apart)."""
-    near = [name for name in known if _distance(word.lower(), name) <= 2 or name.startswith(word.lower())]
+    """cobra's answer to a word that is no command, with what is spelt alike."""
+    near = [name for name in known if name.startswith(word.lower())] or difflib.get_close_matches(word.lower(), known)
     meant = "\n\nDid you mean this?\n" + "".join(f"\t{name}\n" for name in near) if near else ""
     return f'error: unknown command "{word}" for "kubectl"{meant}'
 
 
 def _unknown_hint(word: str) -> str:
     return "Leave out the word kubectl: only what follows it is wanted here." if word == "kubectl" else ""
-
-
-def _distance(a: str, b: str) -> int:
-    """Levenshtein's distance; anything above two is only known to be more."""
-    if abs(len(a) - len(b)) > 2:
-        return 3
-    row = list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        row, before = [i], row
-        for j, y in enumerate(b, 1):
-            row.append(min(before[j] + 1, row[-1] + 1, before[j - 1] + (x != y)))
-    return row[-1]
 
 
 def _read(words: list[str], known: dict[str, Flag], line: Line) -> None:

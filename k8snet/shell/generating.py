@@ -1,4 +1,4 @@
-"""kubectl commands that write a manifest for you: create deployment|service|namespace|configmap, run, expose.
+"""kubectl commands that write a manifest for you: create deployment|service|namespace, run, expose.
 
 Facts: k8s.io/kubectl pkg/cmd/create, pkg/cmd/run, pkg/cmd/expose. Empty fields stand where kubectl prints them.
 """
@@ -115,17 +115,6 @@ def namespace(call: Call) -> None:
     _create(call, _object(call, "Namespace", _name(call), spec={}, status={}))
 
 
-def config_map(call: Call) -> None:
-    """``kubectl create configmap NAME --from-literal=key=value``."""
-    data = {}
-    for word in call.flag("from-literal", []):
-        key, sets, value = word.partition("=")
-        if not sets or not key:
-            raise KubectlError(f"error: invalid literal source {word}, expected key=value")
-        data[key] = value
-    _create(call, _object(call, "ConfigMap", _name(call), **({"data": data} if data else {})), "configmap")
-
-
 def _labels(text: str) -> dict[str, str]:
     found = {}
     for word in filter(None, text.split(",")):
@@ -150,13 +139,9 @@ def run(call: Call) -> Result | None:
         container["command" if call.flag("command", False) else "args"] = words
     if call.flag("env", []):
         container["env"] = [{"name": k, "value": v} for e in call.flag("env") for k, v in _labels(e).items()]
-    if call.flag("image-pull-policy"):
-        container["imagePullPolicy"] = call.flag("image-pull-policy")
     labels = _labels(call.flag("labels")) or {"run": name}
     spec = {"containers": [container], "dnsPolicy": "ClusterFirst", "restartPolicy": call.flag("restart") or "Always"}
     pod = _object(call, "Pod", name, labels, spec=spec, status={})
-    if call.flag("annotations", []):
-        pod["metadata"]["annotations"] = _labels(",".join(call.flag("annotations")))
     attached = (call.flag("stdin", False) or call.flag("attach", False)) and words and not call.dry_run
     if call.flag("rm", False) and not attached:
         raise KubectlError("error: --rm should only be used for attached containers")
@@ -210,11 +195,9 @@ def expose(call: Call) -> None:
             why_not = why.get(obj["kind"], f"invalid {obj['kind'].lower()}: no selectors, therefore cannot be exposed")
             raise KubectlError(f"error: couldn't retrieve selectors via --selector flag or introspection: {why_not}")
         spec: dict[str, Any] = {"ports": _ports(call, obj), "selector": selector}
-        for flag, field in (("type", "type"), ("cluster-ip", "clusterIP"), ("session-affinity", "sessionAffinity")):
+        for flag, field in (("type", "type"), ("cluster-ip", "clusterIP")):
             if call.flag(flag):
                 spec[field] = call.flag(flag)
-        if call.flag("external-ip"):
-            spec["externalIPs"] = [call.flag("external-ip")]
         labels = _labels(call.flag("labels")) or obj["metadata"].get("labels")
         name = call.flag("name") or obj["metadata"]["name"]
         _create(call, _object(call, "Service", name, labels, spec=spec, status={"loadBalancer": {}}), verb="exposed")
@@ -259,7 +242,6 @@ COMMANDS: dict[str, Callable[[Call], Any]] = {
     "create deployment": deployment,
     **{f"create service {kind}": service for kind in SERVICE_TYPES},
     "create namespace": namespace,
-    "create configmap": config_map,
     "run": run,
     "expose": expose,
 }

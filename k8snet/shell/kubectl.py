@@ -33,6 +33,9 @@ def run(cluster: Any, line: str, stdin: str = "") -> Result:
         words = shlex.split(line)
     except ValueError as error:
         return Result(stderr=f"sh: syntax error: {error}\n", exit_code=2)
+    if {"|", ">", "<", "&&", ";"} & set(words[: words.index("--")] if "--" in words else words):
+        hint = "Only kubectl runs here, no pipes and no redirections: choose with -l, --field-selector or -o."
+        return Result(stderr="sh: pipes and redirections are not simulated\n", exit_code=2, hint=hint)
     context = _contexts.setdefault(cluster, {}) if cluster is not None else {}
     call = Call(commandline.Line("", []), cluster, context, stdin)
     answer: Result | None = None

@@ -77,9 +77,7 @@ def logs(call: Call) -> None:
     chosen = call.flag("container") or (call.args[1] if len(call.args) > 1 else "")
     for pod in pods:
         for name in _containers(call, pod, chosen, call.flag("all-containers", False)):
-            lines, tail = _log(call, pod, name), call.flag("tail", -1)
-            start = f"[pod/{pod['metadata']['name']}/{name}] " if call.flag("prefix", False) else ""
-            call.out += [f"{start}{line}\n" for line in (lines if tail < 0 else lines[max(len(lines) - tail, 0) :])]
+            call.out += [f"{line}\n" for line in _log(call, pod, name)]
 
 
 def _log(call: Call, pod: Object, container: str) -> list[str]:

@@ -32,7 +32,6 @@ class Look:
     namespaces: bool = False
     kinds: bool = False
     labels: bool = False
-    label_columns: tuple[str, ...] = ()
     headers: bool = True
 
 
@@ -48,14 +47,13 @@ def table(kind: str, objects: Sequence[Object], now: float, look: Look = Look())
     shown = {name: how for name, how in columns()[kind].items() if look.wide or not name.startswith("+")}
     namespaces = look.namespaces and KINDS[kind].namespaced
     head = [name.lstrip("+") for name in shown]
-    head += [key.rpartition("/")[2].upper() for key in look.label_columns] + (["LABELS"] if look.labels else [])
+    head += ["LABELS"] if look.labels else []
     rows = [(["NAMESPACE"] if namespaces else []) + head] if look.headers else []
     for obj in objects:
         meta = obj["metadata"]
         row = [cell(how, obj, now, look.wide).partition("\n")[0] for how in shown.values()]
         if look.kinds:
             row[0] = f"{KINDS[kind].qualified}/{row[0]}"
-        row += [(meta.get("labels") or {}).get(key, "") for key in look.label_columns]
         row += [pairs(meta.get("labels"))] if look.labels else []
         rows.append([meta.get("namespace", ""), *row] if namespaces else row)
     return tabs.table(rows)

