@@ -17,7 +17,7 @@ from k8snet.controlplane.snapshot import Snapshot
 from k8snet.dataplane.client import Client
 from k8snet.dataplane.moment import Moment
 from k8snet.dataplane.policy import Verdict
-from k8snet.dataplane.reachability import Reachability
+from k8snet.dataplane.reachability import Difference, Reachability
 from k8snet.dataplane.trace import Trace
 from k8snet.manifests.kinds import Object
 from k8snet.shell.result import Result
@@ -144,17 +144,34 @@ class Cluster:
             snapshot, policy.peer(snapshot, source), policy.peer(snapshot, destination), port, protocol
         )
 
-    def reachability(self, port: int, protocol: str = "TCP") -> Reachability:
-        """All pairs of Pods for one port and protocol, as policy decides."""
+    def reachability(self, port: int, protocol: str = "TCP", **ends: Iterable[str]) -> Reachability:
+        """All pairs for one port and protocol, as policy decides: ``.plot()``, ``.diff(later)``, ``.find(…)``.
+
+        ``clients``, ``servers`` (Pods, addresses, CIDRs) and ``outside`` (CIDRs) choose other ends than every Pod; the
+        DNS Pods of a cluster that was not loaded are left out unless they are named.
+        """
         from k8snet.dataplane import reachability
 
-        return reachability.reachability(self.snapshot, port, protocol)
+        shown = [p.key for p in self.snapshot.pods.values() if not p.finished and p.namespace != "kube-system"]
+        chosen = {} if self.plane.settings.loaded else {"clients": shown, "servers": shown}
+        return reachability.reachability(self.snapshot, port, protocol, **{**chosen, **ends})
 
     def draw(self, trace: Trace | None = None) -> Any:
         """A matplotlib figure of the cluster; with a trace, its path drawn over it."""
         from k8snet.view import topology
 
         return topology.draw(self.snapshot, trace)
+
+
+def _plot(found: Reachability | Difference) -> Any:
+    """The picture, as a `k8snet.view.drawing.Drawing`."""
+    from k8snet.view import matrix
+
+    return matrix.of(found)
+
+
+# Data knows nothing of pictures; the front door gives these two their ``.plot()``.
+Reachability.plot = Difference.plot = _plot  # type: ignore[attr-defined]
 
 
 class Caller:
