@@ -103,7 +103,7 @@ def outside(snapshot: Snapshot, name: str, qtype: str) -> Answer:
         if target.lower() in {n.lower() for n in internet.servfail}:
             return Answer(name, qtype, "SERVFAIL", tuple(records), ra=True, why=f"the servers of {target} fail")
         here = [r for r in internet.records if r[0].lower() == target.lower()]
-        known = bool(here) or any(below(target, r[0]) for r in internet.records)
+        known = bool(here)
         alias = next((r for r in here if r[1] == "CNAME"), None)
         matching = [alias] if alias else [r for r in here if r[1] == qtype]
         records += [Record(target, r[1], r[2], int(r[3]) if len(r) > 3 else 300) for r in matching]
@@ -146,7 +146,7 @@ class _Question:
 
     def hits(self) -> list[Hit]:
         """What the name stands for. Raises NoName."""
-        if self.type in ("A", "AAAA") and self.labels == ["ns", "dns"] and self.zone == self.zone.lower():
+        if self.labels == ["ns", "dns"] and self.zone == self.zone.lower() and self.type not in ("TXT", "PTR"):
             return [h for h in self.index.name_servers(self.server_ips) if h.type == self.type]
         parsed = parse(self.labels, self.index.options.zonal)
         if parsed.namespace and (below("in-addr.arpa.", self.name) or below("ip6.arpa.", self.name)):
@@ -179,7 +179,8 @@ def _from_cluster(q: _Question) -> Answer | None:
         return replace(reply, rcode="NXDOMAIN", authority=authority, why=miss.why, rule=miss.rule)
     if not records:
         return replace(reply, authority=authority, why=f"the name exists, but has no {q.type} record")
-    return replace(reply, answers=tuple(records), additional=tuple(extra), why="the cluster has this name")
+    why = f"the cluster knows it: {records[-1].data}" + (f" and {len(records) - 1} more" if records[1:] else "")
+    return replace(reply, answers=tuple(records), additional=tuple(extra), why=why)
 
 
 def soa(zone: str, ttl: int) -> Record:

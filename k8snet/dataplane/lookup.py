@@ -113,26 +113,27 @@ class Asker:
 
 
 def getaddrinfo(moment: Moment, client: Client, name: str, types: Sequence[str] = ("A", "AAAA")) -> Lookup:
-    """Resolve *name* as a program at *client* does: /etc/hosts first, then its resolv.conf and its C library's rules."""
-    ask = Asker(moment, client)
-    known = from_hosts(moment, ask.pod, name, types)
-    if known:
-        look = Lookup(name, "NOERROR", known, name)
-    else:
-        library = resolver.libc(moment.snapshot, ask.pod)
-        ask.tcp = library != "musl"
-        look = resolver.walk(resolver.resolv_conf(moment.snapshot, ask.pod), name, types, ask, library)
-    v6 = ask.pod is not None and any(family(ip) == "IPv6" for ip in ask.pod.ips)
+    """Resolve *name* as a program at *client* does: in /etc/hosts, else by `resolve`. Addresses come as they are tried."""
+    pod = moment.snapshot.pods.get(client.name) if client.kind == "pod" else None
+    families = [_FAMILY.get(t) for t in types]
+    lines = [x for x in podfiles.hosts(pod, moment.snapshot.settings) if family(x.ip) in families]
+    known = tuple(x.ip for x in lines if name.lower() in [n.lower() for n in x.names])
+    look = Lookup(name, "NOERROR", known, name) if known else resolve(moment, client, name, types)
+    v6 = pod is not None and any(family(ip) == "IPv6" for ip in pod.ips)
     look.addresses = tuple(sorted(look.addresses, key=lambda ip: (family(ip) == "IPv6") is not v6))
-    look.trace = Trace(f"{client.name} resolves {name}", tuple(ask.hops), _outcome(look, bool(known)))
+    hops = look.trace.hops if look.trace is not None else ()
+    look.trace = Trace(f"{client.name} resolves {name}", hops, _outcome(look, bool(known)))
     return look
 
 
-def from_hosts(moment: Moment, pod: Pod | None, name: str, types: Sequence[str]) -> tuple[str, ...]:
-    """The addresses that /etc/hosts has for a name; nothing is asked then."""
-    families = [_FAMILY[t] for t in types if t in _FAMILY]
-    lines = podfiles.hosts(pod, moment.snapshot.settings)
-    return tuple(x.ip for x in lines if name.lower() in [n.lower() for n in x.names] and family(x.ip) in families)
+def resolve(moment: Moment, client: Client, name: str, types: Sequence[str] = ("A", "AAAA")) -> Lookup:
+    """Ask the nameservers of the client's resolv.conf, by the rules of its C library."""
+    ask = Asker(moment, client)
+    library = resolver.libc(moment.snapshot, ask.pod)
+    ask.tcp = library != "musl"
+    look = resolver.walk(resolver.resolv_conf(moment.snapshot, ask.pod), name, types, ask, library)
+    look.trace = Trace(f"{client.name} resolves {name}", tuple(ask.hops), _outcome(look, False))
+    return look
 
 
 _FAMILY = {"A": "IPv4", "AAAA": "IPv6"}

@@ -46,8 +46,9 @@ Ask = Callable[[str, str, str], Answer]
 class Lookup:
     """What a look-up came to. ``result`` is NOERROR, NOTFOUND, NODATA or TRYAGAIN (EAI_NONAME, EAI_NODATA, EAI_AGAIN).
 
-    ``tried``: distinct names in the order first asked; ``seconds``: simulated time; ``replies``: every reply, in order;
-    ``trace``: the questions as journeys, where they were sent through a cluster.
+    ``tried``: distinct names in the order first asked; ``replies``: every reply, in order; ``planned``: all candidates,
+    asked or not; ``seconds``: simulated time; ``trace``: the questions as journeys, where they went through a cluster.
+    ``str()`` is the ladder: a rung for each candidate.
     """
 
     name: str
@@ -57,10 +58,25 @@ class Lookup:
     tried: list[str] = field(default_factory=list)
     seconds: float = 0.0
     replies: list[Answer] = field(default_factory=list)
+    planned: list[str] = field(default_factory=list)
     trace: Trace | None = None
 
     def __bool__(self) -> bool:
         return self.result == "NOERROR"
+
+    @property
+    def ladder(self) -> tuple[tuple[str, dict[str, str]], ...]:
+        """Each candidate with what was said of it, by type (``{"A": "NXDOMAIN"}``); nothing where it was not asked."""
+        names = dict.fromkeys((*self.planned, *self.tried))
+        return tuple((name, {r.type: r.status for r in self.replies if r.name == name}) for name in names)
+
+    def __str__(self) -> str:
+        width = max((len(name) for name, _ in self.ladder), default=0)
+        lines = [f"{self.name}: {len(self.replies)} questions, {self.seconds:g} s"]
+        for number, (name, said) in enumerate(self.ladder, 1):
+            answers = ", ".join(f"{qtype} {status}" for qtype, status in said.items()) or "not asked"
+            lines.append(f"{number:>3} {name:<{width}}  {answers}")
+        return "\n".join([*lines, f"  = {', '.join(self.addresses) or self.result}"])
 
 
 def candidates(conf: ResolvConf, name: str, how: str = "search") -> list[str]:
@@ -83,10 +99,8 @@ def walk(conf: ResolvConf, name: str, types: Sequence[str], ask: Ask, library: s
     look = Lookup(name)
     if is_ip(name):
         look.result, look.addresses, look.canonical = "NOERROR", (name,), name
-    elif library == "musl":
-        _walk_musl(conf, look, types, ask)
-    else:
-        _walk_glibc(conf, look, types, ask)
+        return look
+    (_walk_musl if library == "musl" else _walk_glibc)(conf, look, types, ask)
     return look
 
 
@@ -95,7 +109,8 @@ def _walk_glibc(conf: ResolvConf, look: Lookup, types: Sequence[str], ask: Ask) 
 
     A name with enough dots is asked first, and then its own failure is what counts in the end.
     """
-    itself, names = absolute(look.name), candidates(conf, look.name, "glibc")
+    look.planned = candidates(conf, look.name, "glibc")
+    itself, names = absolute(look.name), [*look.planned]
     enough = look.name.endswith(".") or look.name.count(".") >= conf.ndots
     ends: list[str] = []
     while names and ends[-1:] not in (["NOERROR"], ["ALIAS"]):
@@ -117,9 +132,8 @@ def _walk_glibc(conf: ResolvConf, look: Lookup, types: Sequence[str], ask: Ask) 
         look.result = "TRYAGAIN" if "SERVFAIL" in ends and not ipv4_only else _RESULTS[ends[-1]]
 
 
-_RESULTS = {"NXDOMAIN": "NOTFOUND", "NODATA": "NODATA"} | dict.fromkeys(
-    ("SERVFAIL", "SILENCE", "CONNREFUSED"), "TRYAGAIN"
-)
+_FAILED = ("SERVFAIL", "SILENCE", "CONNREFUSED")
+_RESULTS = {"NXDOMAIN": "NOTFOUND", "NODATA": "NODATA", **dict.fromkeys(_FAILED, "TRYAGAIN")}
 _REPLIES = ("NOERROR", "NXDOMAIN")
 
 
@@ -157,9 +171,10 @@ def _glibc_query(conf: ResolvConf, look: Lookup, name: str, types: Sequence[str]
 
 def _walk_musl(conf: ResolvConf, look: Lookup, types: Sequence[str], ask: Ask) -> None:
     """All nameservers at once, the first reply that counts is taken; never past a NODATA, and never past silence."""
-    in_short = conf if len(" ".join(conf.search)) < 249 else replace(conf, search=())
-    for name in candidates(in_short, look.name, "musl"):
-        if name == absolute(look.name) and "." in in_short.search:
+    readable = conf if len(" ".join(conf.search)) < 248 else replace(conf, search=())  # its lines end at 255 characters
+    look.planned = candidates(readable, look.name, "musl")
+    for name in look.planned:
+        if name == absolute(look.name) and "." in readable.search and len(look.planned) > 1:
             return
         look.tried += [name] if name not in look.tried else []
         got: dict[str, Answer] = {}
@@ -177,14 +192,11 @@ def _walk_musl(conf: ResolvConf, look: Lookup, types: Sequence[str], ask: Ask) -
             return
 
 
-def search(conf: ResolvConf, name: str, qtype: str, ask: Ask, how: str = "search") -> list[Answer]:
+def search(conf: ResolvConf, name: str, ask: Callable[[str], Answer], how: str = "search") -> list[Answer]:
     """The replies that a BIND tool gets for a name, in order: it goes on after NXDOMAIN only. *how*: search or dig."""
     replies: list[Answer] = []
     for candidate in candidates(conf, name, how):
-        for server in conf.nameservers or ("127.0.0.1",):
-            replies.append(ask(candidate, qtype, server))
-            if replies[-1].rcode not in ("SERVFAIL", "TIMEOUT", "CONNREFUSED"):
-                break
+        replies.append(ask(candidate))
         if replies[-1].rcode != "NXDOMAIN":
             break
     return replies

@@ -99,13 +99,15 @@ class Run:
         return Got(reply, server, protocol)
 
     def search(self, name: str, qtype: str, how: str = "search", tcp: bool = False) -> Got:
-        """Question after question along the search list, while the reply is NXDOMAIN."""
-        names = resolver.candidates(self.conf, name, how)
-        got = self.put(names[0], qtype, tcp)
-        for candidate in names[1:]:
-            if got.reply.rcode == "NXDOMAIN":
-                got = self.put(candidate, qtype, tcp)
-        return got
+        """Question after question along the search list: what the last one got."""
+        got: list[Got] = []
+
+        def ask(candidate: str) -> Answer:
+            got.append(self.put(candidate, qtype, tcp))
+            return got[-1].reply
+
+        resolver.search(self.conf, name, ask, how)
+        return got[-1]
 
     def end(self, exit_code: int = 0, stderr: str = "") -> Result:
         """What the terminal shows. The questions are the hops of the trace."""
@@ -390,7 +392,7 @@ def _getent(run: Run, database: str, key: str) -> Lookup:
     for types in ("PTR",) if reverse else DATABASES[database]:
         look = lookup.getaddrinfo(run.moment, run.client, _reverse(key) if reverse else key, types.split("+"))
         run.seconds += look.seconds
-        run.asker.hops += look.trace.hops if look.trace else ()
+        run.asker.hops += look.trace.hops if look.trace is not None else ()
         if look:
             break
     alias = f" {look.tried[-1].rstrip('.')}" if look.tried and look.tried[-1].rstrip(".") != look.canonical else ""

@@ -119,7 +119,7 @@ def _dns(case: Case, document: Case) -> Iterator[Answer]:
         expected = {"rcode": query["rcode"], "answers": _sorted(query["answers"], exact)}
         if "from" in query:
             moment = Moment(snapshot, 0.0, random.Random(0))
-            look = lookup.getaddrinfo(moment, Client("pod", query["from"]), query["name"], (query["type"],))
+            look = lookup.resolve(moment, Client("pod", query["from"]), query["name"], (query["type"],))
             rcode, answers = _outcome(look)
             actual: Case = {"rcode": rcode, "answers": _records(answers, exact)}
             if "asked" in query:
@@ -169,7 +169,7 @@ def _walks(case: Case) -> Iterator[Answer]:
             yield Answer(f"{library} {name} {types}", expected, actual)
     for tool, asked in case.get("tools", {}).items():
         how = "dig" if tool == "dig" else "search"
-        replies = resolver.search(conf, name, "A", server, how)
+        replies = resolver.search(conf, name, lambda candidate: server(candidate, "A", ""), how)
         yield Answer(f"{tool} {name}", asked, [r.name for r in replies])
 
 

@@ -195,7 +195,8 @@ def test_apex_soa_ns_and_the_name_server_itself():
     ]
     assert data(snapshot, "cluster.local", "NS") == ["kube-dns.kube-system.svc.cluster.local."]
     assert data(snapshot, "ns.dns.cluster.local") == ["10.96.0.10"]
-    assert rcode(snapshot, "ns.dns.cluster.local", "AAAA") == "NODATA"
+    assert rcode(snapshot, "ns.dns.cluster.local", "AAAA") == rcode(snapshot, "ns.dns.cluster.local", "MX") == "NODATA"
+    assert rcode(snapshot, "ns.dns.cluster.local", "TXT") == "NXDOMAIN"
     lonely = answer(snapshot, "cluster.local", "NS", server_ips=("127.0.0.1",))
     assert [r.data for r in (*lonely.answers, *lonely.additional)] == ["ns.dns.cluster.local.", "127.0.0.1"]
 
@@ -367,7 +368,7 @@ def test_forwarding():
     reply = answer(snapshot, "cdn.example.com")
     assert ([r.data for r in reply.answers], reply.aa, reply.ra) == (["www.example.com.", "192.0.2.53"], False, True)
     assert rcode(snapshot, "broken.example.com") == "SERVFAIL"
-    assert (rcode(snapshot, "example.com"), rcode(snapshot, "nope.example.com")) == ("NODATA", "NXDOMAIN")
+    assert (rcode(snapshot, "www.example.com", "AAAA"), rcode(snapshot, "nope.example.com")) == ("NODATA", "NXDOMAIN")
     assert rcode(cluster(internet=Internet(unreachable=True)), "www.example.com") == "SERVFAIL"
     assert rcode(cluster(corefile=Corefile(forward=False)), "www.example.com") == "SERVFAIL"
     assert rcode(cluster(corefile=Corefile(server_block="cluster.local.")), "www.example.com") == "REFUSED"

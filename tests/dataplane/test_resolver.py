@@ -224,16 +224,44 @@ def test_musl_stops_at_nodata_and_never_searches_long_names():
     assert walk("a.b.c.d.e.f", library="musl").tried == ["a.b.c.d.e.f."]
     assert walk("web", {"default": "SERVFAIL"}, library="musl").seconds == 5
     dotted = ResolvConf(KUBE.nameservers, (SEARCH[0], "."), ("ndots:5",))
-    assert walk("web", {"web.": "NXDOMAIN"}, conf=dotted, library="musl").tried == ["web.default.svc.cluster.local."]
+    assert walk("web", conf=dotted, library="musl").tried == ["web.default.svc.cluster.local."]
+    assert walk("web.", conf=dotted, library="musl").tried == ["web."]
+    overlong = ResolvConf(KUBE.nameservers, ("y" * 130, "z" * 130), ("ndots:5",))
+    assert walk("web", conf=overlong, library="musl").tried == ["web."]
 
 
 def test_bind_tools_search_by_their_own_rule():
-    asked = [r.name for r in resolver.search(KUBE, "web", "A", server_of({"svc.cluster": "SERVFAIL"}))]
+    asked: list[str] = []
+
+    def ask(name: str) -> Answer:
+        asked.append(name)
+        return server_of({"svc.cluster": "SERVFAIL"})(name, "A", "")
+
+    assert resolver.search(KUBE, "web", ask)[-1].rcode == "SERVFAIL"
     assert asked == ["web.default.svc.cluster.local."]
     assert resolver.candidates(KUBE, "web", "dig") == ["web."]
     assert resolver.candidates(KUBE, "a.b.c.d.e.f", "search") == ["a.b.c.d.e.f."]
-    two = ResolvConf(("10.0.0.1", "10.0.0.2"), (), ())
-    assert len(resolver.search(two, "web", "A", server_of({}, "SERVFAIL"))) == 2
+    root = ResolvConf(KUBE.nameservers, ("x", "."), ("ndots:5",))
+    assert resolver.candidates(root, "web", "search") == ["web.x.", "web.", "web."]
+    assert resolver.candidates(root, "web", "glibc") == ["web.x.", "web."]
+
+
+def test_the_ladder_shows_what_was_asked_answered_and_left_out():
+    look = walk("web.prod", {"web.prod.svc": "A"}, types=("A", "AAAA"))
+    assert look.ladder == (
+        ("web.prod.default.svc.cluster.local.", {"A": "NXDOMAIN", "AAAA": "NXDOMAIN"}),
+        ("web.prod.svc.cluster.local.", {"A": "NOERROR", "AAAA": "NODATA"}),
+        ("web.prod.cluster.local.", {}),
+        ("web.prod.", {}),
+    )
+    assert str(look).splitlines() == [
+        "web.prod: 4 questions, 0 s",
+        "  1 web.prod.default.svc.cluster.local.  A NXDOMAIN, AAAA NXDOMAIN",
+        "  2 web.prod.svc.cluster.local.          A NOERROR, AAAA NODATA",
+        "  3 web.prod.cluster.local.              not asked",
+        "  4 web.prod.                            not asked",
+        "  = 192.0.2.1",
+    ]
 
 
 def test_the_library_follows_the_image():
@@ -258,7 +286,7 @@ def test_any_name_comes_to_something(name, library, default):
 
 # the same walks by the real glibc
 
-ADDRESS = "127.9.53.53"
+ADDRESS = f"127.9.{os.getpid() // 250 % 250}.{os.getpid() % 250 + 1}"  # each process of a test run has its own
 REAL = (
     sys.platform == "linux"
     and os.geteuid() == 0

@@ -5,6 +5,7 @@ It exists so that the real dig, nslookup, host and glibc can be asked the same q
 
 from __future__ import annotations
 
+import os
 import socketserver
 import struct
 import threading
@@ -21,7 +22,7 @@ import dns.rrset
 from k8snet.controlplane.snapshot import Snapshot
 from k8snet.dataplane import dns as product
 
-ADDRESS = "127.0.53.10"
+ADDRESS = f"127.53.{os.getpid() // 250 % 250}.{os.getpid() % 250 + 1}"  # each process of a test run has its own
 
 
 def reply_to(snapshot: Snapshot, wire: bytes, udp: bool) -> bytes:

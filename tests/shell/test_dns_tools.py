@@ -149,6 +149,11 @@ def test_what_other_programs_say():
     assert dns_tools.says("python", silent) == "socket.gaierror: [Errno -3] Temporary failure in name resolution"
 
 
+def test_getent_keeps_the_questions_of_a_miss_in_its_trace():
+    result = run("getent hosts nope")
+    assert result.exit_code == 2 and len(result.trace.hops) == 8
+
+
 def test_getent_of_names_that_need_no_dns():
     assert run("getent hosts localhost").stdout == "::1             localhost\n"
     assert run("getent ahostsv4 10.0.0.9").stdout.startswith("10.0.0.9        STREAM")
