@@ -27,9 +27,9 @@ from k8snet.manifests.kinds import Ref
 Affinity = Mapping[tuple[str, str], float]
 NOTHING: Affinity = MappingProxyType({})
 
-# The kinds of address that a Service has, and the field that says so.
+# The kinds of address that a Service has, and the field that sends packets for it on.
 FIELDS = {
-    "cluster IP": "spec.clusterIP",
+    "cluster IP": "spec.ports[{}]",
     "external IP": "spec.externalIPs",
     "loadbalancer IP": "status.loadBalancer.ingress",
     "node port": "spec.ports[{}].nodePort",
@@ -178,28 +178,31 @@ def decide(
     *affinity* is what this node remembers (see `Affinity`) and *now* the time on the same clock, in seconds.
     """
     proxy, src = Proxy(snapshot, node_name, family(packet.dst)), packet.src
+    # whose packet is it?
     port, kind = proxy.destination(packet)
     if port is None:
         return _unclaimed(proxy, packet)
     usable, nftables = held(snapshot, proxy.family).usable(port, node_name), proxy.nftables
-    name, place = port.name, FIELDS[kind].format(port.port.index)
+    name, place, entry = port.name, FIELDS[kind].format(port.port.index), _entry(port, kind)
+    filtered = f'filter {"KUBE-SERVICES" if kind == "cluster IP" else "KUBE-EXTERNAL-SERVICES"} "{name} has'
+    firewall = f'filter KUBE-PROXY-FIREWALL "{name} traffic not accepted by {port.chain("FW")}"'
 
     def decision(verdict: str, why: str, *chains: str, field: str = place, **more: Any) -> Decision:
         gone = () if nftables else chains
         return Decision(verdict, why, port.service.ref.at(field), port, kind, src, chains=gone, **more)
 
-    filtered = f'filter {"KUBE-SERVICES" if kind == "cluster IP" else "KUBE-EXTERNAL-SERVICES"} "{name} has'
-    entry, chain = _entry(port, kind), port.chain("FW")
+    # may the sender use this load balancer?
     guarded = kind == "loadbalancer IP" and bool(port.source_ranges) and (usable.any or nftables)
-    firewall = f'filter KUBE-PROXY-FIREWALL "{name} traffic not accepted by {chain}"'
     if guarded and not proxy.admits(port, src):
         why = f"{src} is in none of the source ranges {', '.join(port.source_ranges)}: dropped in silence"
-        dropped = f'nat {chain} "other traffic to {name} will be dropped by KUBE-PROXY-FIREWALL"'
-        return decision("DROP", why, entry[0], dropped, firewall, field="spec.loadBalancerSourceRanges")
+        unmatched = f'nat {port.chain("FW")} "other traffic to {name} will be dropped by KUBE-PROXY-FIREWALL"'
+        return decision("DROP", why, entry[0], unmatched, firewall, field="spec.loadBalancerSourceRanges")
+    # is there an endpoint anywhere?
     if not usable.any:
         if arrived_from == "node" and not nftables and kind != "cluster IP" and not proxy.is_own(packet.dst):
             return decision("PASS", f"{_lack(port)}, but no rule of OUTPUT says so: the packet leaves as it is")
         return decision("REJECT", f"{_lack(port)}: refused", f'{filtered} no endpoints"', field=port.field)
+    # is there one for this sender?
     which, marked, reason, steps = _policy(proxy, port, kind, src)
     backends = usable.local if which == "Local" else usable.cluster
     if kind == "node port" and not proxy.takes_node_ports(packet.dst):
@@ -210,13 +213,12 @@ def decide(
         policy = "internalTrafficPolicy" if kind == "cluster IP" else "externalTrafficPolicy"
         why = f"{policy} is Local and {name} has no usable endpoint on {node_name}: dropped in silence"
         return decision("DROP", why, firewall if guarded else f'{filtered} no local endpoints"', field=f"spec.{policy}")
-    scope = (
-        f"on {node_name}" if which == "Local" else f"for this {usable.hints} by hints" if usable.hints else "anywhere"
-    )
-    why = (
-        f"the {kind} of {name}: one of {len(backends)} usable endpoints {scope}, all equally likely; "
-        f"the source address is {'rewritten to the node' if marked else 'kept'}{reason and f' ({reason})'}"
-    )
+    # has the sender been here before?
+    hinted = f"that hints leave to this {usable.hints}" if usable.hints else "anywhere"
+    where = f"on {node_name}" if which == "Local" else hinted
+    many = f"one of {len(backends)} usable endpoints {where}, all equally likely"
+    why = f"the {kind} of {name}: {many if len(backends) > 1 else f'the only usable endpoint {where}'}"
+    why += f"; the source address is {'rewritten to the node' if marked else 'kept'}{reason and f' ({reason})'}"
     for backend in backends if port.service.affinity_seconds else ():
         last = affinity.get((port.chain("SEP", backend), src))
         if last is not None and now - last <= port.service.affinity_seconds:

@@ -26,7 +26,7 @@ def test_cluster_ip_is_rewritten_to_any_ready_endpoint_and_a_pod_keeps_its_addre
     decision = ask(snap, POD, "10.96.0.20")
     assert (decision.verdict, chosen(decision)) == ("DNAT", ["10.244.1.5:8080", "10.244.2.5:8080"])
     assert not decision.masquerade
-    assert str(decision.rule) == "service/default/web spec.clusterIP"
+    assert str(decision.rule) == "service/default/web spec.ports[0]"
     assert [str(b.ref) for b in decision.backends] == [
         "endpointslice/default/web-1 endpoints[0]",
         "endpointslice/default/web-1 endpoints[1]",
@@ -146,13 +146,13 @@ def test_hints_narrow_the_cluster_list_only_if_every_ready_endpoint_has_one():
     nodes = node(zone="a"), node("node-2", "192.168.10.12", zone="b")
     near, far = endpoint("10.244.1.5", zone="a", nodes="node-1"), endpoint("10.244.2.5", "node-2", zone="b")
     decision = ask(snapshot(*nodes, service(), backends(near, far)), POD, "10.96.0.20")
-    assert chosen(decision) == ["10.244.1.5:8080"] and "for this zone by hints" in decision.why
+    assert chosen(decision) == ["10.244.1.5:8080"] and "the only usable endpoint that hints leave to this zone" in decision.why
     unhinted = endpoint("10.244.2.6", "node-2")
     assert len(ask(snapshot(*nodes, service(), backends(near, far, unhinted)), POD, "10.96.0.20").backends) == 3
     unready = endpoint("10.244.2.6", "node-2", ready=False)
     assert len(ask(snapshot(*nodes, service(), backends(near, far, unready)), POD, "10.96.0.20").backends) == 1
     same_node = endpoint("10.244.1.5", zone="a", nodes="node-1"), endpoint("10.244.1.6", zone="a", nodes="node-2")
-    assert "for this node" in ask(snapshot(*nodes, service(), backends(*same_node)), POD, "10.96.0.20").why
+    assert "leave to this node" in ask(snapshot(*nodes, service(), backends(*same_node)), POD, "10.96.0.20").why
 
 
 def test_endpoints_are_merged_and_sorted_as_text():
