@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from k8snet.controlplane.api import three_way
+from k8snet.controlplane.patching import three_way
 from k8snet.manifests import hints
 from k8snet.manifests.errors import ApiError, KubectlError, KubernetesError
 from k8snet.manifests.kinds import KINDS, Object

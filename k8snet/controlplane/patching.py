@@ -1,0 +1,106 @@
+"""Patches: what ``kubectl apply`` sends, and what the server makes of it.
+
+kubectl pkg/cmd/apply (the annotation last-applied-configuration and the three-way merge), apimachinery
+pkg/util/strategicpatch, and RFC 7386 for merge patches.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from k8snet.controlplane.metadata import annotations_of, changed
+from k8snet.manifests.errors import ApiError, FieldError, render
+from k8snet.manifests.kinds import Object
+
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+# Lists whose items a patch merges by a key, by the last two field names; all other lists are replaced as a whole
+# (the patchMergeKey tags of k8s.io/api).
+MERGE_KEYS = {
+    "spec.ports": "port",
+    "containers.ports": "containerPort",
+    "initContainers.ports": "containerPort",
+    "spec.hostAliases": "ip",
+    "containers.volumeMounts": "mountPath",
+    "initContainers.volumeMounts": "mountPath",
+    **dict.fromkeys(("spec.containers", "spec.initContainers", "spec.volumes", "spec.imagePullSecrets"), "name"),
+    **dict.fromkeys(("containers.env", "initContainers.env"), "name"),
+}
+
+
+def with_last_applied(obj: Object) -> Object:
+    """The object with kubectl's annotation that says what was applied."""
+    annotations = {k: v for k, v in annotations_of(obj).items() if k != LAST_APPLIED}
+    plain = changed(obj, annotations=annotations)
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"
+    return changed(obj, annotations={**annotations, LAST_APPLIED: text})
+
+
+def three_way(last: Any, live: Any, wanted: Any, path: str = "") -> Any:
+    """*live* without what *last* had and *wanted* has not, and with what *wanted* has."""
+    if isinstance(live, dict) and isinstance(wanted, dict):
+        last = last if isinstance(last, dict) else {}
+        result = {k: v for k, v in live.items() if k in wanted or k not in last}
+        for name, value in wanted.items():
+            if value is None:
+                result.pop(name, None)
+            else:
+                result[name] = three_way(last.get(name), result.get(name), value, f"{path.rpartition('.')[2]}.{name}")
+        return result
+    key = MERGE_KEYS.get(path, "")
+    if (
+        isinstance(live, list)
+        and isinstance(wanted, list)
+        and all(_has(key, i) for i in (*live, *wanted, *(last or ())))
+    ):
+        before, stored, names = {i[key]: i for i in last or ()}, {i[key]: i for i in live}, {i[key] for i in wanted}
+        merged = [three_way(before.get(i[key]), stored.get(i[key]), i, path) for i in wanted]
+        return merged + [i for k, i in stored.items() if k not in names and k not in before]
+    return wanted
+
+
+def _has(key: str, item: Any) -> bool:
+    return isinstance(item, dict) and key in item
+
+
+def json_merge(target: Any, patch: Any) -> Any:
+    """A merge patch: objects are merged, null takes away, all else replaces."""
+    if not isinstance(patch, Mapping):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = json_merge(result.get(name), value)
+    return result
+
+
+def difference(old: Object, new: Object) -> Object:
+    """The merge patch that makes *new* of *old*."""
+    patch: Object = {name: None for name in old if name not in new}
+    for name, value in new.items():
+        before = old.get(name)
+        if before != value:
+            patch[name] = difference(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
+    return patch
+
+
+def refuse(error: ApiError, patch: Object) -> ApiError:
+    """What cannot be decoded comes back in other words when it was sent as a patch."""
+    reason = error.message.partition(": ")[2]
+    if not reason.startswith("strict decoding error"):
+        reason = f"unrecognized type: {reason.rpartition(' of type ')[2]}"
+    cause = FieldError("patch", "Invalid value", reason, render(_go_text(patch)))
+    return ApiError(422, "Invalid", f' "" is invalid: {cause}', [cause])
+
+
+def _go_text(value: Any) -> str:
+    """A value as Go's ``%v`` prints it."""
+    if isinstance(value, dict):
+        return f"map[{' '.join(f'{k}:{_go_text(v)}' for k, v in sorted(value.items()))}]"
+    if isinstance(value, list):
+        return f"[{' '.join(map(_go_text, value))}]"
+    return "<nil>" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
