@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from k8snet.controlplane import containers
+from k8snet.controlplane import containers, kubelet
 from k8snet.dataplane import journey
 from k8snet.dataplane.client import Client
 from k8snet.manifests.errors import ApiError, KubectlError
@@ -56,6 +56,9 @@ def execute(call: Call) -> Result:
         raise KubectlError(
             f'error: Internal error occurred: unable to upgrade connection: container not found ("{name}")'
         )
+    if call.line.after == ["kill", "1"]:  # what tools cannot do: they only read
+        kubelet.kill(call.plane, pod, name)
+        return Result()
     result = tools.run(call.cluster.moment, Client("pod", _key(pod)), call.line.after)
     ended = "" if result else f"command terminated with exit code {result.exit_code}\n"
     said = "".join(f"{note}\n" for note in call.notes) + result.stderr

@@ -30,6 +30,14 @@ def test_exec_into_what_is_not_there(shop: Cluster) -> None:
     assert shop.pod("client").run("sh -c frob").stderr == "sh: frob: not found\n"
 
 
+def test_a_container_that_ends_comes_back_with_the_address_of_its_pod(shop: Cluster) -> None:
+    before = shop.snapshot.pods["default/my-app-1"]
+    assert shop.kubectl("exec my-app-1 -- kill 1").exit_code == 0
+    after = shop.snapshot.pods["default/my-app-1"]
+    assert after.obj["status"]["containerStatuses"][0]["restartCount"] == 1
+    assert (after.ip, after.obj["metadata"]["uid"]) == (before.ip, before.obj["metadata"]["uid"])
+
+
 def test_a_shell_for_one_liners(shop: Cluster) -> None:
     assert inside(shop, "sh -c 'false && echo a || echo b; echo c'") == "b\nc\n"
     assert inside(shop, "sh -c 'X=1; echo $X ${GREETING}'") == "1 hello\n"
