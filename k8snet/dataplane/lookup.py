@@ -47,7 +47,9 @@ class Query:
 
 
 class Asker:
-    """One client's questions to nameservers; keeps a hop for each. Callable as `k8snet.dataplane.resolver.Ask`.
+    """One client's questions to nameservers. Callable as `k8snet.dataplane.resolver.Ask`.
+
+    ``hops``: one for each question; the journey itself is in it where it was the first to go that way.
 
     ``limit``: bytes that a UDP reply may have, of which ``opt`` are EDNS; ``tcp``: whether it asks again by TCP.
     """
@@ -56,6 +58,7 @@ class Asker:
         self.moment, self.client = moment, client
         self.pod = moment.snapshot.pods.get(client.name) if client.kind == "pod" else None
         self.hops: list[Hop] = []
+        self.known_ways: set[tuple[str, str, str, str]] = set()
         self.limit, self.opt, self.tcp, self.port = PLAIN, 0, True, 53
 
     def __call__(self, name: str, qtype: str, server: str) -> Answer:
@@ -74,16 +77,19 @@ class Asker:
         reply = self._reply(trace, name, qtype, protocol)
         place = Place(self.client.kind, self.client.name, "resolver")
         why = f"{name} {qtype}? {server} by {protocol}: {reply.status}; {reply.why}"
-        self.hops.append(Hop(place, "dns", reply.status, why, rule=reply.rule, inner=trace))
+        way = (server, protocol, trace.outcome.kind, trace.outcome.server)
+        inner = None if way in self.known_ways else trace
+        self.known_ways.add(way)
+        self.hops.append(Hop(place, "dns", reply.status, why, rule=reply.rule, inner=inner))
         return reply
 
     def _reply(self, trace: Trace, name: str, qtype: str, protocol: str) -> Answer:
-        snapshot, kind = self.moment.snapshot, trace.outcome.kind
-        if kind in ("refused", "no route", "reset"):
-            return Answer(name, qtype, "CONNREFUSED", why="nothing takes questions there")
-        if kind != "delivered":
-            waited = trace.outcome.seconds if protocol == "TCP" else 0.0
-            return Answer(name, qtype, "TIMEOUT", why="no reply came back", seconds=waited)
+        snapshot, outcome, decided = self.moment.snapshot, trace.outcome, trace.deciding
+        if not outcome:
+            at_once = outcome.kind in ("refused", "no route", "reset")
+            lost = Answer(name, qtype, "CONNREFUSED" if at_once else "TIMEOUT", why=outcome.message)
+            waited = outcome.seconds if protocol == "TCP" and not at_once else 0.0
+            return replace(lost, rule=decided.rule if decided else None, seconds=waited)
         pod = snapshot.pods.get(trace.outcome.server)
         if pod is None:
             if snapshot.settings.internet.unreachable:
@@ -143,7 +149,9 @@ def _outcome(look: Lookup, from_hosts: bool) -> Outcome:
     if look:
         source = "found in /etc/hosts, nothing was asked" if from_hosts else f"{look.canonical}"
         return Outcome("delivered", f"{look.name} is {', '.join(look.addresses)} ({source})", look.seconds)
-    return Outcome("name not found", f"{look.name}: {GAI_TEXT[look.result]}", look.seconds)
+    broken = [r for r in look.replies if r.rcode not in ("NOERROR", "NXDOMAIN")]
+    why = "".join(f"; {r.why}" for r in (broken or look.replies)[:1])
+    return Outcome("name not found", f"{look.name}: {GAI_TEXT[look.result]}{why}", look.seconds)
 
 
 # What getaddrinfo's errors are called (glibc's gai_strerror).

@@ -110,10 +110,14 @@ class Run:
         return got[-1]
 
     def end(self, exit_code: int = 0, stderr: str = "") -> Result:
-        """What the terminal shows. The questions are the hops of the trace."""
+        """What the terminal shows. The questions are the hops of the trace; a run that got nothing has a hint."""
+        hops = tuple(self.asker.hops)
         outcome = Outcome("name not found" if exit_code else "delivered", f"exit code {exit_code}", self.seconds)
-        trace = Trace(f"{self.client.name}: {' '.join(self.words)}", tuple(self.asker.hops), outcome)
-        return Result("".join(f"{line}\n" for line in self.out), stderr, exit_code, trace=trace)
+        trace = Trace(f"{self.client.name}: {' '.join(self.words)}", hops, outcome)
+        hint = hops[0].why if hops and all(hop.decision != "NOERROR" for hop in hops) else ""
+        if hint and self.words[0] == "dig" and hops[0].decision == "NXDOMAIN" and "+search" not in self.words:
+            hint += " (dig asks a name as it stands; with +search it uses the search list as programs do)"
+        return Result("".join(f"{line}\n" for line in self.out), stderr, exit_code, hint, trace)
 
 
 # dig
