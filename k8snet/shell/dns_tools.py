@@ -131,31 +131,10 @@ def dig(moment: Moment, client: Client, arguments: list[str]) -> Result:
     run = Run(moment, client, ["dig", *arguments])
     on = dict.fromkeys(TEXTS["switches"].split(), True) | {"short": False, "search": False, "tcp": False}
     run.asker.limit = lookup.DIG
-    questions: list[list[str]] = []
-    default, server, stderr, words = "", "", "", list(arguments)
-    while words:
-        word = words.pop(0)
-        flag, value = word[:2], word[2:]
-        if flag in ("-x", "-t", "-q", "-p"):
-            value = value or (words.pop(0) if words else "")
-        invalid = flag in ("-x", "-t", "-q", "-p") and not value
-        if invalid or (word[0] == "+" and not _plus(run, on, word[1:])):
-            return Result(stderr=f"Invalid option: {word}\n{TEXTS['usage']}", exit_code=1)
-        qtype = (value if flag == "-t" else word).upper()
-        if word[0] == "@":
-            server = word[1:]
-        elif flag == "-p":
-            run.port = int(value) if value.isdigit() else 53
-        elif flag == "-x":
-            questions.append([_reverse(value), "PTR"])
-        elif qtype in TYPES and questions:
-            questions[-1][1] = qtype
-        elif qtype in TYPES:
-            default = qtype
-        elif flag == "-t":
-            stderr = f";; Warning, ignoring invalid type {value}\n"
-        elif flag == "-q" or (word[0] not in "+-" and qtype != "IN"):
-            questions.append([value if flag == "-q" else word, default])
+    try:
+        questions, server, warning = _read(run, on, arguments)
+    except ValueError as error:
+        return Result(stderr=f"Invalid option: {error}\n{TEXTS['usage']}", exit_code=1)
     if server and not run.use_server(server):
         return run.end(1, f"dig: couldn't get address for '{server}': not found\n")
     run.asker.opt = (23 if on["cookie"] else 11) if on["edns"] else 0
@@ -165,15 +144,52 @@ def dig(moment: Moment, client: Client, arguments: list[str]) -> Result:
     greeting += [f"; ({len(run.servers)} server{'s' * (len(run.servers) > 1)} found)"] * bool(server)
     greeting = [*greeting, ";; global options: +cmd"] if on["cmd"] and not on["short"] else []
     exit_code = 0
-    for name, qtype in questions or [[".", default or "NS"]]:
-        got = run.search(name, qtype or "A", "search" if on["search"] else "dig", on["tcp"] or qtype == "ANY")
+    for name, qtype in questions:
+        got = run.search(name, qtype, "search" if on["search"] else "dig", on["tcp"] or qtype == "ANY")
         if got.reply.rcode not in FAILURES:
             run.out += [r.data for r in got.reply.answers] if on["short"] else [*greeting, *_message(run, on, got)]
         else:
             run.out += [*greeting, ";; no servers could be reached"] if got.protocol == "UDP" else []
             exit_code = 9
         greeting = []
-    return run.end(exit_code, stderr)
+    return run.end(exit_code, warning)
+
+
+def _read(run: Run, on: dict[str, bool], arguments: Sequence[str]) -> tuple[list[tuple[str, str]], str, str]:
+    """dig's words: the questions, the server and a warning. A type counts for the name before it, else for all names.
+
+    Raises ValueError with the word that dig does not know.
+    """
+    names: list[list[str]] = []
+    default, server, warning, words = "", "", "", list(arguments)
+    while words:
+        word = words.pop(0)
+        flag, value = word[:2], word[2:]
+        if flag in ("-x", "-t", "-q", "-p"):
+            value = value or (words.pop(0) if words else "")
+            if not value:
+                raise ValueError(word)
+        qtype = (value if flag == "-t" else word).upper()
+        if word[:1] == "+":
+            if not _plus(run, on, word[1:]):
+                raise ValueError(word)
+        elif word[:1] == "@":
+            server = word[1:]
+        elif flag == "-p":
+            run.port = int(value) if value.isdigit() else 53
+        elif flag == "-x":
+            names.append([_reverse(value), "PTR"])
+        elif flag == "-q":
+            names.append([value, default])
+        elif qtype in TYPES and names:
+            names[-1][1] = qtype
+        elif qtype in TYPES:
+            default = qtype
+        elif flag == "-t":
+            warning = f";; Warning, ignoring invalid type {value}\n"
+        elif word[:1] != "-" and qtype != "IN":
+            names.append([word, default])
+    return [(name, qtype or "A") for name, qtype in names] or [(".", default or "NS")], server, warning
 
 
 def _plus(run: Run, on: dict[str, bool], option: str) -> bool:

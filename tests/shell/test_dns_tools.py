@@ -178,6 +178,7 @@ def test_getent_of_names_that_need_no_dns():
 )
 def test_odd_lines_end_in_a_message_not_in_an_exception(line):
     assert isinstance(run(line).exit_code, int)
+    assert isinstance(dns_tools.TOOLS[line.split()[0]](moment(SNAPSHOT), client(), [""]).exit_code, int)
 
 
 # beside the real ones
