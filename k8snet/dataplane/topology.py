@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from base64 import b32encode
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -116,17 +117,10 @@ class ProxiedPort:
                 for e in s.endpoints:
                     if not number or not e.addresses or family(e.addresses[0]) != self.family:
                         continue
+                    conditions = e.ready is not False, e.serving is not False, bool(e.terminating)
+                    place = s.ref.at(f"endpoints[{e.index}]")
                     backend = Backend(
-                        ip=e.addresses[0],
-                        port=number,
-                        node=e.node,
-                        ready=e.ready is not False,
-                        serving=e.serving is not False,
-                        terminating=bool(e.terminating),
-                        zone_hints=e.zone_hints,
-                        node_hints=e.node_hints,
-                        ref=s.ref.at(f"endpoints[{e.index}]"),
-                        target=e.target,
+                        e.addresses[0], number, e.node, *conditions, e.zone_hints, e.node_hints, place, e.target
                     )
                     found.setdefault(str(backend), backend)
         return tuple(found[key] for key in sorted(found))
@@ -157,12 +151,8 @@ class Held:
     def __init__(self, snapshot: Snapshot, family_name: str) -> None:
         self._nodes = snapshot.nodes
         self._usable: dict[tuple[str, str, str], Usable] = {}
-        self.ports = tuple(
-            sorted(
-                (p for s in snapshot.services.values() for p in _ports_of(snapshot, s, family_name)),
-                key=lambda p: (p.name, p.port.protocol),
-            )
-        )
+        found = [p for s in snapshot.services.values() for p in _ports_of(snapshot, s, family_name)]
+        self.ports = tuple(sorted(found, key=lambda p: (p.name, p.port.protocol)))
         self.by_address: dict[tuple[str, int, str], tuple[ProxiedPort, str]] = {}
         self.by_node_port: dict[tuple[int, str], ProxiedPort] = {}
         self.by_health_check_port: dict[int, ProxiedPort] = {}
@@ -171,11 +161,13 @@ class Held:
         for p in self.ports:
             number, protocol = p.port.port, p.port.protocol
             self.by_service[p.service.key].append(p)
-            self.by_address.setdefault((p.cluster_ip, number, protocol), (p, "cluster IP"))
-            for ip in p.external_ips:
-                self.by_address.setdefault((ip, number, protocol), (p, "external IP"))
-            for ip in p.load_balancer_ips:
-                self.by_address.setdefault((ip, number, protocol), (p, "loadbalancer IP"))
+            kinds = (
+                ("cluster IP", (p.cluster_ip,)),
+                ("external IP", p.external_ips),
+                ("loadbalancer IP", p.load_balancer_ips),
+            )
+            for kind, ip in ((kind, ip) for kind, ips in kinds for ip in ips):
+                self.by_address.setdefault((ip, number, protocol), (p, kind))
             if p.port.node_port:
                 self.by_node_port.setdefault((p.port.node_port, protocol), p)
             if p.health_check_port:
@@ -207,22 +199,19 @@ def _ports_of(snapshot: Snapshot, service: Service, family_name: str) -> list[Pr
     cluster_ip = next((ip for ip in service.cluster_ips if family(ip) == family_name), "")
     if not cluster_ip or OTHER_PROXY in service.labels:
         return []
-    vips = [i.ip for i in service.load_balancer_ips if i.ip and i.mode == "VIP"]
-    ranges = [block for block in map(parse_cidr, service.source_ranges) if block]
-    return [
-        ProxiedPort(
-            service=service,
-            port=port,
-            name=service.port_name(port),
-            family=family_name,
-            cluster_ip=cluster_ip,
-            external_ips=tuple(ip for ip in service.external_ips if family(ip) == family_name),
-            load_balancer_ips=tuple(ip for ip in vips if family(ip) == family_name),
-            source_ranges=tuple(str(block) for block in ranges if family(str(block)) == family_name),
-            slices=snapshot.slices_of.get(service.key, ()),
-        )
-        for port in service.ports
-    ]
+
+    def mine(texts: Iterable[str]) -> tuple[str, ...]:
+        return tuple(t for t in texts if family(t) == family_name)
+
+    vips = mine(i.ip for i in service.load_balancer_ips if i.ip and i.mode == "VIP")
+    addresses = (
+        cluster_ip,
+        mine(service.external_ips),
+        vips,
+        mine(str(c) for c in map(parse_cidr, service.source_ranges) if c),
+    )
+    slices = snapshot.slices_of.get(service.key, ())
+    return [ProxiedPort(service, p, service.port_name(p), family_name, *addresses, slices) for p in service.ports]
 
 
 def is_loopback(ip: str) -> bool:
