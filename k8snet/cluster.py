@@ -18,6 +18,7 @@ from k8snet.dataplane.client import Client
 from k8snet.dataplane.moment import Moment
 from k8snet.dataplane.policy import Verdict
 from k8snet.dataplane.reachability import Difference, Reachability
+from k8snet.dataplane.resolver import Lookup
 from k8snet.dataplane.trace import Trace
 from k8snet.manifests.kinds import Object
 from k8snet.shell.result import Result
@@ -216,6 +217,12 @@ class Caller:
         from k8snet.dataplane import journey
 
         return journey.again(self.cluster.moment, trace)
+
+    def resolve(self, name: str) -> Lookup:
+        """Turn a name into addresses as a program here does: ``str()`` has a line for each candidate that was asked."""
+        from k8snet.dataplane import lookup
+
+        return lookup.getaddrinfo(self.cluster.moment, self.client, name)
 
     def connections(self, target: str, port: int, protocol: str = "TCP", n: int = 100) -> Counter[str]:
         """Who answers *n* new connections, as a histogram."""
