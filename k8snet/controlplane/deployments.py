@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from k8snet.controlplane import metadata, workloads
 from k8snet.controlplane.endpoints import is_ready
-from k8snet.controlplane.metadata import annotations_of, controller_of, going, labels_of, own, owner, reference
+from k8snet.controlplane.metadata import controller_of, going, labels_of, own, owner, reference
 from k8snet.controlplane.store import Key, key_of
 from k8snet.controlplane.workloads import pods_of, share_of
 from k8snet.manifests import selectors
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from k8snet.controlplane.plane import ControlPlane
 
 HASH = "pod-template-hash"
-REVISION = "deployment.kubernetes.io/revision"
 STEP_SECONDS = 1.0
 
 
@@ -51,7 +50,7 @@ class _Rollout:
 
     def look(self) -> None:
         owned = self.plane.store.by("owner", self.deployment["metadata"]["uid"])
-        self.sets = sorted((o for o in owned if o["kind"] == "ReplicaSet"), key=_revision)
+        self.sets = [o for o in owned if o["kind"] == "ReplicaSet"]
         self.old = [s for s in self.sets if labels_of(s)[HASH] != self.hash]
         self.new = next((s for s in self.sets if labels_of(s)[HASH] == self.hash), None)
         self.total = sum(map(_replicas, self.sets))
@@ -116,12 +115,8 @@ class _Rollout:
             self.plane.events.record(self.deployment, "ScalingReplicaSet", message, "deployment-controller")
 
     def report(self) -> None:
-        """Write revision and status."""
-        store, obj, name = self.plane.store, self.deployment, ""
-        if self.new is not None:
-            latest = max(max(map(_revision, self.old), default=0) + 1, _revision(self.new))
-            self.new = store.put(_with_revision(self.new, latest))
-            obj, name = store.put(_with_revision(obj, latest)), self.new["metadata"]["name"]
+        """Write the status."""
+        name = self.new["metadata"]["name"] if self.new else ""
         kinds = ("replicas", "readyReplicas", "availableReplicas", "terminatingReplicas")
         status: dict[str, Any] = {kind: sum(s["status"].get(kind, 0) for s in self.sets) for kind in kinds}
         status["updatedReplicas"] = self.new["status"]["replicas"] if self.new else 0
@@ -133,7 +128,9 @@ class _Rollout:
             ("Available", fine, f"MinimumReplicas{'A' if fine else 'Una'}vailable", minimum),
             ("Progressing", True, "NewReplicaSetAvailable" if done else "ReplicaSetUpdated", progress),
         ]
-        status["conditions"] = metadata.conditions(obj, store.timestamp(), wanted, "lastUpdateTime")
+        status["conditions"] = metadata.conditions(
+            self.deployment, self.plane.store.timestamp(), wanted, "lastUpdateTime"
+        )
         status["unavailableReplicas"] = max(0, self.total - status["availableReplicas"])
         workloads.write_status(self.plane, self.key, **status)
 
@@ -144,14 +141,6 @@ def _replicas(obj: Object) -> int:
 
 def _available(replica_set: Object) -> int:
     return int(replica_set["status"].get("availableReplicas", 0))
-
-
-def _revision(obj: Object) -> int:
-    return int(annotations_of(obj).get(REVISION, 0))
-
-
-def _with_revision(obj: Object, revision: int) -> Object:
-    return metadata.changed(obj, annotations={**annotations_of(obj), REVISION: str(revision)})
 
 
 # ReplicaSets

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from k8snet.controlplane import hints
-from k8snet.controlplane.metadata import going, labels_of, own, reference, suffix
+from k8snet.controlplane.metadata import going, labels_of, own, owner, reference, suffix
 from k8snet.controlplane.snapshot import containers_of
 from k8snet.controlplane.store import Key, key_of
 from k8snet.manifests.addresses import family, normal
@@ -151,15 +151,10 @@ def slices_for(
     chosen = [p for p in pods if selects(service, p) and counts(p)]
     result = []
     for family_name in families_of(service):
-        old = [s for s in existing if s["addressType"] == family_name and _owned_by(s, service)]
+        old = [s for s in existing if s["addressType"] == family_name]
         slices = _slices_of_family(service, chosen, nodes, old, family_name)
         result += hints.with_hints(service, slices, nodes)
     return result
-
-
-def _owned_by(slice_: Object, service: Object) -> bool:
-    uid = service["metadata"].get("uid")
-    return any(o.get("uid") == uid and o["kind"] == "Service" for o in slice_["metadata"].get("ownerReferences") or ())
 
 
 def _slices_of_family(
@@ -259,15 +254,15 @@ def publish(plane: ControlPlane) -> None:
     """Keep the slices of every Service in step with its Pods."""
     store = plane.store
 
-    def tied(slice_: Object) -> list[Key]:
-        labels = labels_of(slice_)
-        managed = labels.get(MANAGED_BY) == CONTROLLER and labels.get(SERVICE_NAME)
-        return [("Service", slice_["metadata"]["namespace"], labels[SERVICE_NAME])] if managed else []
-
     def every(node: Object) -> list[Key]:
         return [key_of(s) for s in store.all("Service")]
 
-    watches = {"Service": own, "Pod": selecting(plane, "endpointslice"), "EndpointSlice": tied, "Node": every}
+    watches = {
+        "Service": own,
+        "Pod": selecting(plane, "endpointslice"),
+        "EndpointSlice": owner("Service"),
+        "Node": every,
+    }
     due = plane.due("endpointslice", watches)
     nodes = {n["metadata"]["name"]: n for n in store.all("Node")} if due else {}
     for key in due:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 from k8snet.controlplane.metadata import annotations_of, labels_of
 from k8snet.manifests.kinds import Object
@@ -58,7 +57,7 @@ def _hinted(endpoint: Object, zones: Mapping[int, str], own_node: bool) -> Objec
 # shares by zone
 
 
-def _ready(slices: list[Object]) -> list[dict[str, Any]]:
+def _ready(slices: list[Object]) -> list[Object]:
     return [e for s in slices for e in s["endpoints"] if e["conditions"]["ready"]]
 
 
@@ -67,79 +66,57 @@ def _cpu(node: Object) -> float:
     return float(text[:-1]) / 1000 if text.endswith("m") else float(text)
 
 
-def _ratios(nodes: Mapping[str, Object]) -> dict[str, float]:
-    """Each zone's part of all CPU; empty if a ready node lacks zone or CPU, or there are not two zones."""
-    cpu: dict[str, float] = defaultdict(float)
+def _wanted(slices: list[Object], nodes: Mapping[str, Object]) -> dict[str, float] | str:
+    """How many endpoints each zone should have, by its part of all CPU; or why there are to be no hints."""
+    ready, cpu = _ready(slices), defaultdict[str, float](float)
     for node in nodes.values():
         conditions = (node.get("status") or {}).get("conditions") or ()
-        ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
-        if not ready or any(label in labels_of(node) for label in _NOT_COUNTED):
-            continue
-        if not zone_of(node) or not _cpu(node):
-            return {}
-        cpu[zone_of(node)] += _cpu(node)
-    total = sum(cpu.values())
-    return {zone: part / total for zone, part in sorted(cpu.items())} if len(cpu) > 1 else {}
-
-
-def _wanted(slices: list[Object], nodes: Mapping[str, Object]) -> dict[str, float] | str:
-    """How many endpoints each zone should have, or why there are to be no hints."""
-    ratios, ready = _ratios(nodes), _ready(slices)
-    figures = f"({len(ready)} endpoints, {len(ratios)} zones)"
-    if not ratios:
+        usable = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+        if usable and not any(label in labels_of(node) for label in _NOT_COUNTED):
+            cpu[zone_of(node) if _cpu(node) else ""] += _cpu(node)
+    if "" in cpu or len(cpu) < 2:
         return NO_NODE_INFO
-    if len(ratios) > len(ready):
-        return f"{TOO_FEW} {figures}"
-    least = {zone: math.ceil(ratio * len(ready) * (1 / (1 + OVERLOAD))) for zone, ratio in ratios.items()}
-    if sum(least.values()) > len(ready):
-        return f"{OVERLOADED} {figures}"
-    if not all(e.get("zone") for e in ready):
-        return NO_ZONE
-    return {zone: max(ratio * len(ready), least[zone]) for zone, ratio in ratios.items()}
+    desired = {zone: part / sum(cpu.values()) * len(ready) for zone, part in sorted(cpu.items())}
+    least = {zone: math.ceil(share * (1 / (1 + OVERLOAD))) for zone, share in desired.items()}
+    if len(cpu) > len(ready) or sum(least.values()) > len(ready):
+        reason = TOO_FEW if len(cpu) > len(ready) else OVERLOADED
+        return f"{reason} ({len(ready)} endpoints, {len(cpu)} zones)"
+    return {zone: max(desired[zone], least[zone]) for zone in cpu} if all(e.get("zone") for e in ready) else NO_ZONE
 
 
 def _shares(slices: list[Object], nodes: Mapping[str, Object]) -> dict[int, str]:
     """The zone that each ready endpoint (by id) is meant for; empty: no hints."""
-    wanted = _wanted(slices, nodes)
+    wanted, ready = _wanted(slices, nodes), _ready(slices)
     if isinstance(wanted, str):
         return {}
-    ready = _ready(slices)
-    chosen = {id(e): str(e["zone"]) for e in ready}
-    have = Counter(chosen.values())
-    surplus = {zone: have[zone] - wish for zone, wish in wanted.items() if have[zone] > wish}
-    need = {zone: wish - have[zone] for zone, wish in wanted.items() if have[zone] < wish}
-    give: Counter[str] = Counter()
-    take: Counter[str] = Counter()
-    while surplus and need:
-        giver, taker = max(surplus, key=surplus.__getitem__), max(need, key=need.__getitem__)
-        spare, missing = surplus[giver], need[taker]
-        if (spare < 1 and missing < 1) or spare < 0.5 or missing < 0.5:
+    have = Counter(e["zone"] for e in ready)
+    # Above 0: to give away, below: to be given. Whole endpoints move from the richest zone to the poorest.
+    surplus = {zone: have[zone] - wish for zone, wish in sorted(wanted.items())}
+    give, takers = Counter[str](), list[str]()
+    while True:
+        giver, taker = max(surplus, key=surplus.__getitem__), min(surplus, key=surplus.__getitem__)
+        spare, missing = surplus[giver], -surplus[taker]
+        if max(spare, missing) < 1 or min(spare, missing) < 0.5:
             break
         give[giver] += 1
-        take[taker] += 1
-        surplus[giver] -= 1
-        need[taker] -= 1
-    takers = sorted(take.elements())
+        takers.append(taker)
+        surplus[giver], surplus[taker] = spare - 1, 1 - missing
+    chosen = {}
     for endpoint in ready:
-        if takers and give[endpoint["zone"]] > 0:
-            give[endpoint["zone"]] -= 1
-            chosen[id(endpoint)] = takers.pop(0)
+        gives = give[endpoint["zone"]] > 0
+        give[endpoint["zone"]] -= gives
+        chosen[id(endpoint)] = takers.pop() if gives else endpoint["zone"]
     return chosen
 
 
 def events(
     service: Object, wanted: list[Object], existing: list[Object], nodes: Mapping[str, Object]
-) -> list[tuple[str, str]]:
+) -> Iterator[tuple[str, str]]:
     """What the controller reports about shares by zone: ``(reason, message)`` for each family whose answer is new."""
-    if not by_share(service):
-        return []
-    found = []
-    for family in sorted({s["addressType"] for s in wanted}):
-        mine = [s for s in wanted if s["addressType"] == family]
-        before = any(e.get("hints") for s in existing if s["addressType"] == family for e in s["endpoints"])
+    for family in sorted({s["addressType"] for s in wanted}) if by_share(service) else ():
+        before, mine = ([s for s in slices if s["addressType"] == family] for slices in (existing, wanted))
         answer = _wanted(mine, nodes)
         if isinstance(answer, str):
-            found.append(("TopologyAwareHintsDisabled", f"{answer}, addressType: {family}"))
-        elif not before:
-            found.append(("TopologyAwareHintsEnabled", f"{ENABLED}, addressType: {family}"))
-    return found
+            yield "TopologyAwareHintsDisabled", f"{answer}, addressType: {family}"
+        elif not any(e.get("hints") for s in before for e in s["endpoints"]):
+            yield "TopologyAwareHintsEnabled", f"{ENABLED}, addressType: {family}"

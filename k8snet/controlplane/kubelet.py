@@ -203,19 +203,29 @@ class _Sync:
         return status
 
     def ask(self, kind: str, status: Status, container: Mapping[str, Any]) -> bool | None:
-        """Whether the container passes its probe of a kind (True without one); None: not known yet."""
+        """Whether the container passes its probe of a kind (True without one); None: not known yet, ask again. What is
+        remembered: whether it fails, since when, and how often that was reported."""
         probe = container.get(f"{kind}Probe")
         if not probe:
             return True
-        begin = seconds_of(status["state"]["running"]["startedAt"]) + (probe.get("initialDelaySeconds") or 0)
-        text, slot = probes.failure(self.pod, container, kind, probe), (kind, container["name"], status["restartCount"])
-        result = probes.ask(text, probe, begin, self.plane.now, self.memory.get(slot))
-        self.memory[slot] = result.streak
-        if result.asked_again_in:
-            self.plane.wake("kubelet", self.key, result.asked_again_in)
-        for _ in range(result.reports):
+        now, slot = self.plane.now, (kind, container["name"], status["restartCount"])
+        begin = seconds_of(status["state"]["running"]["startedAt"]) + probe.get("initialDelaySeconds", 0)
+        text = probes.failure(self.pod, container, kind)
+        failed, since, told = self.memory.get(slot, (bool(text), max(begin, now), 0))
+        if failed != bool(text):
+            since, told = now, 0
+        period, needed = (
+            probe.get("periodSeconds", 10),
+            probe.get("failureThreshold" if text else "successThreshold", 1),
+        )
+        times = int((now - since) // period) + 1 if now >= since else 0
+        for _ in range(min(times, needed) - told if text else 0):
             self.report("Unhealthy", f"{kind.capitalize()} probe failed: {text}", container["name"])
-        return result.passed
+        self.memory[slot] = (bool(text), since, min(times, needed))
+        if times >= needed:
+            return not text
+        self.plane.wake("kubelet", self.key, since + times * period - now)
+        return None
 
     # the report
 
@@ -224,7 +234,8 @@ class _Sync:
         phase = "Running" if connected else "Pending"
         if connected and all("terminated" in s for s in states):
             phase = "Failed" if any(s["terminated"]["exitCode"] for s in states) else "Succeeded"
-        status = {**self.status, "phase": phase, "qosClass": _qos(self.spec), "conditions": self.conditions()}
+        quality = "Burstable" if any(c.get("resources") for c in self.spec["containers"]) else "BestEffort"
+        status = {**self.status, "phase": phase, "qosClass": quality, "conditions": self.conditions()}
         status["containerStatuses"] = [s for s in self.statuses if s["name"] not in self.sidecars]
         if connected and self.spec.get("initContainers"):
             done = containers.ended({"state": {}}, self.status["startTime"], 0)
@@ -237,26 +248,8 @@ class _Sync:
 
     def conditions(self) -> list[dict[str, Any]]:
         unready = " ".join(s["name"] for s in self.statuses if not s["ready"])
-        holds = {c["type"] for c in self.status.get("conditions") or () if c["status"] == "True"}
-        closed = [g["conditionType"] for g in self.spec.get("readinessGates") or () if g["conditionType"] not in holds]
         why = ("ContainersNotReady", f"containers with unready status: [{unready}]") if unready else ("", "")
-        gate = f'the status of pod readiness gate "{closed[0]}" is not "True", but False' if closed else ""
-        ready = why if unready or not closed else ("ReadinessGatesNotReady", gate)
-        wanted = [
-            ("PodReadyToStartContainers", "podIP" in self.status, "", ""),
-            ("Initialized", True, "", ""),
-            ("Ready", not unready and not closed, *ready),
-            ("ContainersReady", not unready, *why),
-            ("PodScheduled", True, "", ""),
-        ]
+        holds = {"PodReadyToStartContainers": "podIP" in self.status, "Initialized": True, "PodScheduled": True}
+        wanted = [(kind, status, "", "") for kind, status in holds.items()]
+        wanted += [(kind, not unready, *why) for kind in ("ContainersReady", "Ready")]
         return conditions(self.pod, self.now, wanted)
-
-
-def _qos(spec: Mapping[str, Any]) -> str:
-    resources = [c.get("resources") or {} for c in spec["containers"]]
-    if not any(r.get("requests") or r.get("limits") for r in resources):
-        return "BestEffort"
-    equal = all(
-        {"cpu", "memory"} <= (r.get("limits") or {}).keys() and r["limits"] == r.get("requests") for r in resources
-    )
-    return "Guaranteed" if equal else "Burstable"

@@ -38,21 +38,18 @@ def stateful_sets(plane: ControlPlane) -> None:
 
 def _next_pods(plane: ControlPlane, stateful_set: Object, revision: str) -> None:
     spec, name = stateful_set["spec"], stateful_set["metadata"]["name"]
-    start, parallel = (spec.get("ordinals") or {}).get("start", 0), spec.get("podManagementPolicy") == "Parallel"
+    parallel = spec.get("podManagementPolicy") == "Parallel"
     pods = {_ordinal(p): p for p in pods_of(plane, stateful_set)}
-    wanted = range(start, start + spec["replicas"])
+    wanted = range(spec["replicas"])
     for ordinal in wanted:
         if ordinal not in pods:
             pods[ordinal] = _make(plane, stateful_set, f"{name}-{ordinal}", revision)
         if not parallel and not is_healthy(pods[ordinal]):
             return
     surplus = [pods[o] for o in sorted(pods, reverse=True) if o not in wanted]
-    if not surplus and all(map(is_healthy, pods.values())):
-        strategy = spec.get("updateStrategy") or {}
-        partition = (strategy.get("rollingUpdate") or {}).get("partition", 0)
-        if strategy.get("type", "RollingUpdate") == "RollingUpdate":
-            stale = [o for o in reversed(wanted) if o >= partition and labels_of(pods[o])[REVISION] != revision]
-            surplus = [pods[o] for o in stale[:1]]
+    rolling = (spec.get("updateStrategy") or {}).get("type", "RollingUpdate") == "RollingUpdate"
+    if rolling and not surplus and all(map(is_healthy, pods.values())):
+        surplus = [pods[o] for o in reversed(wanted) if labels_of(pods[o])[REVISION] != revision][:1]
     for pod in surplus if parallel else surplus[:1]:
         if not going(pod):
             workloads.delete_pod(plane, stateful_set, pod)

@@ -220,17 +220,13 @@ def test_a_startup_probe_comes_before_the_others(lab):
     assert lab.ready("web") and status(lab, "web")["started"]
 
 
-def test_a_readiness_gate_is_somebody_elses_word(lab):
-    lab.apply(pod("web", more="readinessGates: [{conditionType: x.io/lb}]"))
-    assert not lab.ready("web")
-    conditions = lab.get("Pod", "web")["status"]["conditions"]
-    lab.patch(
-        "Pod",
-        "web",
-        {"status": {"conditions": [*conditions, {"type": "x.io/lb", "status": "True"}]}},
-        subresource="status",
-    )
-    assert lab.ready("web")
+def test_other_probes_count_from_the_end_of_the_startup_probe(lab):
+    startup = "startupProbe: {tcpSocket: {port: 80}, initialDelaySeconds: 60}"
+    lab.apply(pod("web", container=startup + ", livenessProbe: {tcpSocket: {port: 9}}"))
+    lab.advance(79)
+    assert status(lab, "web")["restartCount"] == 0
+    lab.advance(1)
+    assert status(lab, "web")["restartCount"] == 1
 
 
 def test_init_containers_are_over_and_sidecars_run(lab):
