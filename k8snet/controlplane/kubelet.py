@@ -47,16 +47,18 @@ def run_pods(plane: ControlPlane) -> None:
         node = store.get("Node", "", pod["spec"].get("nodeName") or "") if pod else None
         if pod is None or node is None or pod["status"].get("phase") in ("Succeeded", "Failed"):
             continue
+        # How a Pod of a loaded dump is, the dump says; it is not run here.
+        loaded = plane.settings.loaded and pod["status"].get("podIP") and pod["metadata"]["uid"] not in plane.memory
         if going(pod):
             _terminate(plane, key, pod)
-        else:
+        elif not loaded:
             _Sync(plane, key, pod).run(node)
 
 
 def kill(plane: ControlPlane, pod: Object, container: str) -> None:
     """End a container's main process (``kill 1`` inside): the kubelet starts it again, the Pod's address stays."""
-    sync = _Sync(plane, key_of(pod), pod)
-    statuses = [sync.crash(s, 137) if s["name"] == container and "running" in s["state"] else s for s in sync.statuses]
+    sync, old = _Sync(plane, key_of(pod), pod), pod["status"]["containerStatuses"]
+    statuses = [sync.crash(s, 137) if s["name"] == container and "running" in s["state"] else s for s in old]
     plane.store.put({**pod, "status": {**pod["status"], "containerStatuses": statuses}})
 
 

@@ -71,6 +71,17 @@ def test_what_is_applied_onto_a_dump_is_run():
     assert [e["targetRef"]["name"] for s in found for e in s["endpoints"]] == ["web"]
 
 
+def test_a_pod_of_a_dump_stays_as_the_dump_says():
+    status = {"phase": "Running", "podIP": "10.9.0.1", "hostIP": "10.8.0.1", "containerStatuses": [{"name": "c"}]}
+    web = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "default"}, "status": status}
+    web["spec"] = {"nodeName": "n", "containers": [{"name": "c", "image": "nginx"}]}
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}, "spec": {}, "status": {}}
+    plane = ControlPlane.loaded([node, web], Settings(loaded=True))
+    plane.api.patch("Pod", "default", "web", {"status": {"reason": "Seen"}}, subresource="status")
+    plane.settle()
+    assert plane.api.get("Pod", "default", "web")["status"] == {**status, "reason": "Seen"}
+
+
 def test_apply_says_what_it_did(lab):
     assert lab.apply(service()) == ["created"]
     before = lab.get("Service", "web")
