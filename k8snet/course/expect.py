@@ -6,22 +6,29 @@ compares an answer's text.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from k8snet.cluster import Cluster
+from k8snet.cluster import Caller, Cluster
+from k8snet.dataplane import lookup
+from k8snet.dataplane.policy import Verdict
 from k8snet.dataplane.trace import Trace
+from k8snet.manifests.addresses import is_ip
 
 
 @dataclass(frozen=True)
 class Goal:
-    """A named part of a task: ``share`` is how much of it is met (0 to 1), ``why`` the counterexample in words."""
+    """A named part of a task: ``share`` is how much of it is met (0 to 1), ``why`` the counterexample in words.
+
+    ``weight`` is what it counts for beside the others; 0 for what gives no points but must not fail.
+    """
 
     name: str
     share: float
     why: str = ""
     trace: Trace | None = None
+    weight: int = 1
 
     @property
     def met(self) -> bool:
@@ -30,7 +37,7 @@ class Goal:
 
 
 class Expectation(Protocol):
-    """Anything that can judge a cluster."""
+    """Anything that can judge a cluster. Raises KubernetesError where something that it asks about is not there."""
 
     def goals(self, cluster: Cluster) -> Iterator[Goal]:
         """The goals, each met or not."""
@@ -39,7 +46,8 @@ class Expectation(Protocol):
 
 @dataclass(frozen=True)
 class Connects:
-    """A connection from ``client`` (Pod, ``node/NAME`` or ``outside``) to ``target`` ends as ``outcome`` says."""
+    """A connection from ``client`` (as for `caller`) to ``target`` ends as ``outcome`` says, a key of `trace.OUTCOMES` or
+    ``fails`` for anything but delivered; ``server`` is who must answer."""
 
     client: str
     target: str
@@ -51,99 +59,212 @@ class Connects:
 
     def goals(self, cluster: Cluster) -> Iterator[Goal]:
         """One goal."""
-        trace = caller(cluster, self.client).connect(self.target, self.port, self.protocol)
-        question = f"{self.client} → {self.target}:{self.port} {self.protocol}"
-        met = trace.outcome.kind == self.outcome and (not self.server or trace.outcome.server == self.server)
+        trace = connect(cluster, self.client, self.target, self.port, self.protocol)
         wanted = self.outcome + (f" by {self.server}" if self.server else "")
-        hop = trace.deciding
-        why = "" if met else f"{question} should be {wanted}, but is {trace.outcome}" + (f" ({hop.why})" if hop else "")
-        yield Goal(self.name or f"{question}: {wanted}", float(met), why, trace)
+        yield _of(
+            trace,
+            f"{self.client} → {self.target}:{self.port}/{self.protocol}",
+            self.outcome,
+            self.server,
+            wanted,
+            self.name,
+        )
+
+
+@dataclass(frozen=True)
+class Fetches:
+    """``curl`` with these arguments gets this HTTP status (0: no answer at all), from ``server`` if that is said."""
+
+    client: str
+    arguments: str
+    status: int = 200
+    server: str = ""
+    name: str = ""
+
+    def goals(self, cluster: Cluster) -> Iterator[Goal]:
+        """One goal."""
+        trace = caller(cluster, self.client).curl(self.arguments).trace
+        status = trace.outcome.status if trace else 0
+        request, wanted = (
+            f"curl {self.arguments} from {self.client}",
+            f"status {self.status}" if self.status else "no answer",
+        )
+        said = "" if trace is None or not self.server else str(trace.outcome.said_by)
+        met = status == self.status and (
+            not self.server or self.server in f"{said} {trace.outcome.server if trace else ''}"
+        )
+        yield Goal(self.name or f"{request}: {wanted}", float(met), "" if met else _told(request, wanted, trace), trace)
+
+
+def _of(trace: Trace, request: str, outcome: str, server: str, wanted: str, name: str) -> Goal:
+    met = not trace if outcome == "fails" else trace.outcome.kind == outcome
+    met = met and (not server or trace.outcome.server.removeprefix("default/") == server.removeprefix("default/"))
+    return Goal(name or f"{request}: {wanted}", float(met), "" if met else _told(request, wanted, trace), trace)
+
+
+def _told(request: str, wanted: str, trace: Trace | None) -> str:
+    if trace is None:
+        return f"{request} should give {wanted}, but there is no connection"
+    hop = trace.deciding
+    rule = f" (rule: {hop.rule})" if hop and hop.rule else ""
+    return f"{request} should give {wanted}, but is {trace.outcome}." + (
+        f" {hop.place}: {hop.why}{rule}" if hop else ""
+    )
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """Which Pods may call which on a port: ``rows`` as in a reachability matrix of ``pods``, leaks and blocks apart."""
+    """Which Pods may call which on a port, as policy decides: ``allowed`` holds the pairs (client, server) that may, no
+    other may. ``clients`` are the rows where they are not the ``pods`` (addresses outside, too)."""
 
     pods: tuple[str, ...]
-    rows: tuple[str, ...]
+    allowed: Collection[tuple[str, str]]
     port: int
     protocol: str = "TCP"
+    clients: tuple[str, ...] = ()
+
+    def pairs(self) -> Iterator[tuple[str, str, bool]]:
+        """Each client and server and whether the one may call the other."""
+        for client in self.clients or self.pods:
+            yield from ((client, s, (client, s) in self.allowed) for s in self.pods if s != client)
 
     def goals(self, cluster: Cluster) -> Iterator[Goal]:
-        """Two goals: nothing leaks, nothing needed is blocked. The first wrong cell of each is the counterexample."""
-        wrong: dict[str, list[str]] = {"X": [], ".": []}
-        total = {"X": 0, ".": 0}
-        for client, row in zip(self.pods, self.rows, strict=True):
-            for server, wanted in zip(self.pods, row, strict=True):
-                if client == server:
-                    continue
-                total[wanted] += 1
-                verdict = cluster.allowed(client, server, self.port, self.protocol)
-                if bool(verdict) is not (wanted == "."):
-                    wrong[wanted].append(
-                        f"{client} {'still reaches' if wanted == 'X' else 'cannot reach'} {server}:{self.port}. {verdict}"
-                    )
-        for sign, name in (
-            ("X", f"nothing else gets in on {self.port}"),
-            (".", f"who must get in on {self.port} does"),
-        ):
-            missed = len(wrong[sign])
-            more = f"\n(and {missed - 1} more)" if missed > 1 else ""
-            share = 1.0 if not missed else max(0.0, 1 - missed / total[sign]) * 0.5
-            yield Goal(name, share, wrong[sign][0] + more if missed else "")
+        """Two goals: nothing leaks, nothing needed is blocked. The first wrong pair of each is the counterexample."""
+        wrong: dict[bool, list[tuple[str, str, Verdict]]] = {True: [], False: []}
+        total = {True: 0, False: 0}
+        for client, server, wanted in self.pairs():
+            total[wanted] += 1
+            verdict = cluster.allowed(client, server, self.port, self.protocol)
+            if bool(verdict) is not wanted:
+                wrong[wanted].append((client, server, verdict))
+        for wanted, name in ((False, "nobody else gets in"), (True, "who must get in does")):
+            missed = wrong[wanted]
+            share = 1.0 if not missed else 0.5 * (1 - len(missed) / total[wanted])
+            why, trace = self._example(cluster, *missed[0], len(missed) - 1) if missed else ("", None)
+            if total[wanted]:
+                yield Goal(f"{name} on {self.port}/{self.protocol}", share, why, trace)
+
+    def _example(self, cluster: Cluster, client: str, server: str, verdict: Verdict, more: int) -> tuple[str, Trace]:
+        side = verdict.ingress if verdict or verdict.ingress.allowed is False else verdict.egress
+        rule = f" ({side.rule})" if side.rule else ""
+        text = f"{client} {'still reaches' if verdict else 'cannot reach'} {server}:{self.port}: {side.direction}, {side.end}: {side.why}{rule}"
+        way = connect(
+            cluster, f"outside:{client}" if is_ip(client) else client, f"pod/{server}", self.port, self.protocol
+        )
+        return text + (f" (and {more} more like it)" if more else ""), way
+
+    def __str__(self) -> str:
+        """The wanted matrix; signs as in a reachability matrix, ``-`` for a Pod and itself."""
+        rows, wide = self.clients or self.pods, max(map(len, self.clients or self.pods))
+        cells = {(c, s): "." if wanted else "X" for c, s, wanted in self.pairs()}
+        head = " " * wide + "  " + "  ".join(self.pods)
+        lines = ("  ".join(f"{cells.get((c, s), '-'):<{len(s)}}" for s in self.pods) for c in rows)
+        return "\n".join([head, *(f"{c:<{wide}}  {line}".rstrip() for c, line in zip(rows, lines, strict=True))])
 
 
 @dataclass(frozen=True)
 class Resolves:
-    """A name asked from a Pod answers with these addresses (in any order); empty: it must not resolve."""
+    """A name asked from ``client`` has these addresses (in any order); none: it must not resolve."""
 
     client: str
     name: str
-    addresses: tuple[str, ...]
+    addresses: Collection[str]
 
     def goals(self, cluster: Cluster) -> Iterator[Goal]:
         """One goal."""
-        from k8snet.dataplane import lookup
-
         found = lookup.getaddrinfo(cluster.moment, caller(cluster, self.client).client, self.name)
-        met = sorted(found.addresses) == sorted(self.addresses)
+        met = set(found.addresses) == set(self.addresses)
+        got, wanted = ", ".join(found.addresses) or found.result, ", ".join(self.addresses) or "nothing"
+        why = "" if met else f"{self.name}, asked from {self.client}, gives {got}, not {wanted}"
+        yield Goal(
+            f"{self.name} resolves from {self.client}" if self.addresses else f"{self.name} has no address",
+            float(met),
+            why,
+            found.trace,
+        )
+
+
+@dataclass(frozen=True)
+class Backends:
+    """Exactly these Pods (``namespace/name``, or a name in default) stand ready behind a Service."""
+
+    service: str
+    pods: Collection[str]
+
+    def goals(self, cluster: Cluster) -> Iterator[Goal]:
+        """One goal."""
+        namespace, name = _key(self.service)
+        slices = cluster.plane.api.list("EndpointSlice", namespace)
+        mine = [s for s in slices if s["metadata"].get("labels", {}).get("kubernetes.io/service-name") == name]
+        ends = [
+            e for s in mine if s.get("ports") for e in s.get("endpoints") or () if e.get("conditions", {}).get("ready")
+        ]
+        found = {f"{e['targetRef']['namespace']}/{e['targetRef']['name']}" for e in ends if "targetRef" in e}
+        wanted = {"/".join(_key(p)) for p in self.pods}
+        shown = ", ".join(sorted(found)) or "none"
         why = (
             ""
-            if met
-            else f"{self.name} asked from {self.client} gives {', '.join(found.addresses) or found.result}, not {', '.join(self.addresses) or 'nothing'}"
+            if found == wanted
+            else f"ready behind Service {self.service}: {shown}; wanted: {', '.join(sorted(wanted))}"
         )
-        yield Goal(f"{self.name} resolves from {self.client}", float(met), why, found.trace)
+        yield Goal(f"the right Pods stand behind {self.service}", float(found == wanted), why)
+
+
+@dataclass(frozen=True)
+class Prints:
+    """A command at ``client`` (empty: kubectl) prints ``text``."""
+
+    client: str
+    command: str
+    text: str
+    name: str = ""
+
+    def goals(self, cluster: Cluster) -> Iterator[Goal]:
+        """One goal."""
+        said = str(caller(cluster, self.client).run(self.command) if self.client else cluster.kubectl(self.command))
+        met = self.text in said
+        yield Goal(
+            self.name or f"{self.command} shows {self.text}", float(met), "" if met else f"$ {self.command}\n{said}"
+        )
 
 
 @dataclass(frozen=True)
 class Holds:
-    """An object exists and some of its fields have these values, by dotted path (``spec.type``)."""
+    """An object exists and some of its fields, by dotted path (``spec.type``), have these values. Only for what no
+    packet can tell."""
 
     kind: str
     name: str
     fields: Mapping[str, object]
 
     def goals(self, cluster: Cluster) -> Iterator[Goal]:
-        """One goal."""
-        namespace, _, short = self.name.rpartition("/")
-        found = {o["metadata"]["name"]: o for o in cluster.plane.api.list(self.kind, namespace or "default")}.get(short)
-        if found is None:
-            yield Goal(f"{self.kind} {self.name} exists", 0.0, f"there is no {self.kind} {self.name}")
-            return
+        """One goal a field."""
+        found = cluster.plane.api.get(self.kind, *_key(self.name))
         for path, wanted in self.fields.items():
             value: object = found
             for key in path.split("."):
                 value = value.get(key) if isinstance(value, Mapping) else None
-            met = value == wanted
-            yield Goal(
-                f"{path} is {wanted}",
-                float(met),
-                "" if met else f"{self.kind} {self.name}: {path} is {value}, not {wanted}",
-            )
+            why = "" if value == wanted else f"{self.kind} {self.name}: {path} is {value}, not {wanted}"
+            yield Goal(f"{self.kind} {self.name}: {path} is {wanted}", float(value == wanted), why)
 
 
-def caller(cluster: Cluster, name: str):  # type: ignore[no-untyped-def]
-    """The Pod, node or outside machine that a text names."""
-    if name == "outside":
-        return cluster.outside
+def _key(name: str) -> tuple[str, str]:
+    namespace, _, short = name.rpartition("/")
+    return namespace or "default", short
+
+
+def caller(cluster: Cluster, name: str) -> Caller:
+    """Who a text names: a Pod (``namespace/name``, or a name in default), ``node/NAME``, ``outside`` or ``outside:IP``.
+    Raises ApiError NotFound."""
+    if name.partition(":")[0] == "outside":
+        return cluster.outside_at(name.partition(":")[2])
     return cluster.node(name.removeprefix("node/")) if name.startswith("node/") else cluster.pod(name)
+
+
+def connect(cluster: Cluster, client: str, target: str, port: int, protocol: str = "TCP") -> Trace:
+    """One connection. *target* is a name, an address, or whose address it is: ``pod/NAME``, ``service/NAMESPACE/NAME``."""
+    kind, _, name = target.partition("/")
+    if kind in ("pod", "service"):
+        found = cluster.plane.api.get(kind.capitalize(), *_key(name))
+        target = found["status"].get("podIP", "") if kind == "pod" else found["spec"].get("clusterIP", "")
+    return caller(cluster, client).connect(target, port, protocol)

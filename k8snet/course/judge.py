@@ -5,32 +5,25 @@ Notebook and grader both end here. An answer is text from an answer cell; nothin
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from k8snet.cluster import Cluster, _settings
 from k8snet.controlplane.plane import ControlPlane
 from k8snet.controlplane.settings import Settings
-from k8snet.course.expect import Goal, caller
+from k8snet.course.expect import Goal, caller, connect
 from k8snet.course.task import Scenario, Task
 from k8snet.dataplane.trace import Hop, Trace
 from k8snet.manifests import reader
+from k8snet.manifests.errors import KubernetesError
 
-MOST_CHARACTERS, MOST_OBJECTS, MOST_REPLICAS, MOST_PROBES = 64_000, 100, 50, 40
-
-# The stations of a request, in the order of the diagnosis ladder: what a learner may point at, and which hops it means.
-STATIONS = {
-    "name": "the name look-up",
-    "egress": "the client's egress policy",
-    "service": "the Service's rules on the first node",
-    "network": "routes, tunnels and the network between the nodes",
-    "ingress": "the target's ingress policy",
-    "socket": "the target Pod's socket",
-}
+# What an answer may hold at most; more is refused before it is looked at.
+MOST_CHARACTERS, MOST_VALUES, MOST_OBJECTS, MOST_REPLICAS, MOST_LINES = 64_000, 10_000, 100, 50, 40
 
 
 @dataclass(frozen=True)
@@ -47,222 +40,338 @@ class Feedback:
         """Whether every goal is met."""
         return self.score >= 1.0
 
+    @property
+    def example(self) -> Goal | None:
+        """The goal whose counterexample is shown: the first that is not met and has one."""
+        return next((g for g in self.goals if not g.met and g.why), None)
+
     def __str__(self) -> str:
         lines = [f"{'✓' if g.met else '✗'} {g.name}" for g in self.goals]
-        first = next((g for g in self.goals if not g.met and g.why), None)
-        if first is not None:
-            lines += ["", f"For example: {first.why}"]
-        if self.remark:
-            lines.append(self.remark)
-        lines.append("Solved." if self.solved else f'{self.score:.0%} so far. hint("{self.task}") gives a hint.')
-        return "\n".join(lines)
+        lines += ["", f"For example: {self.example.why}"] if self.example else []
+        lines += [self.remark] if self.remark else []
+        return "\n".join([*lines, "Solved." if self.solved else f'{self.score:.0%} so far. hint("{self.task}") helps.'])
 
     __repr__ = __str__
 
 
-@cache
-def _empty(nodes: int, knobs: tuple[tuple[str, Any], ...]) -> ControlPlane:
-    return ControlPlane(_settings(Settings(), **dict(knobs)), nodes)
+def judge(task: Task, scenario: Scenario, answer: str, probes: str = "") -> Feedback:
+    """Judge one answer (and, for a hunt, its probes). Never raises for what a learner wrote."""
+    if max(len(answer), len(probes)) > MOST_CHARACTERS:
+        return Feedback(task.id, 0.0, remark=f"Longer than {MOST_CHARACTERS:,} characters: not read.")
+    answer, probes = body(answer), body(probes)
+    if not answer and not (probes and task.kind == "probes"):
+        return Feedback(
+            task.id, 0.0, remark="No answer yet: write it into the answer cell, run that, then check again."
+        )
+    try:
+        goals = tuple(_JUDGES[task.kind](scenario, answer, probes))
+    except Exception as error:
+        remark = f"This answer could not be judged ({type(error).__name__}). Please show it to your teacher."
+        return Feedback(task.id, 0.0, remark=remark)
+    weight = sum(g.weight for g in goals)
+    return Feedback(task.id, round(sum(g.share * g.weight for g in goals) / weight, 4) if weight else 0.0, goals)
 
 
-def start(scenario: Scenario) -> Cluster:
-    """The scenario's starting cluster, a fresh one at every call."""
-    knobs = {**scenario.knobs}
-    cluster = Cluster.around(_empty(knobs.pop("nodes", 2), tuple(sorted(knobs.items()))).copy())
-    if scenario.manifests:
-        cluster.apply(scenario.manifests)
+def body(cell: str) -> str:
+    """The answer in a cell: without the magic's line and the marks of nbgrader; empty if nothing but comments is left."""
+    lines = [
+        line for line in cell.splitlines() if not line.startswith(("%%", "### BEGIN", "### END", "# YOUR ANSWER HERE"))
+    ]
+    written = any(line.strip() and not line.lstrip().startswith("#") for line in lines)
+    return "\n".join(lines).strip("\n") if written else ""
+
+
+# the starting cluster
+
+_empty: dict[str, ControlPlane] = {}
+
+
+@lru_cache(maxsize=8)
+def _started(scenario: Scenario) -> ControlPlane:
+    knobs = dict(scenario.knobs)
+    plane = _empty.get(repr(knobs))
+    if plane is None:
+        nodes = knobs.pop("nodes", 2)
+        plane = _empty[repr(scenario.knobs)] = ControlPlane(_settings(Settings(), **knobs), nodes)
+    cluster = Cluster.around(plane.copy())
+    for text in (scenario.manifests, scenario.given):
+        result = cluster.apply(text) if text else None
+        if result is not None and not result:
+            raise ValueError(f"the starting cluster cannot be made: {result}")
+    return _later(cluster, scenario).plane
+
+
+def _later(cluster: Cluster, scenario: Scenario) -> Cluster:
+    if scenario.wait:
+        cluster.advance(scenario.wait)
     return cluster
 
 
-def judge(task: Task, scenario: Scenario, answer: str, probes: str = "") -> Feedback:
-    """Judge one answer. Never raises for what a learner wrote."""
-    answer = _body(answer)
-    if len(answer) > MOST_CHARACTERS:
-        return Feedback(
-            task.id, 0.0, remark=f"The answer is longer than {MOST_CHARACTERS} characters and was not read."
-        )
-    if not answer and not (task.kind == "probes" and _body(probes)):
-        return Feedback(
-            task.id, 0.0, remark="No answer yet: write it into the answer cell, run the cell, then check again."
-        )
-    goals = tuple(_JUDGES[task.kind](scenario, answer, _body(probes)))
-    score = sum(g.share for g in goals) / len(goals) if goals else 0.0
-    return Feedback(task.id, score, goals)
+def start(scenario: Scenario) -> Cluster:
+    """The scenario's starting cluster, a fresh copy at every call."""
+    return Cluster.around(_started(scenario).copy())
 
 
-def _body(cell: str) -> str:
-    """An answer cell without its magic line, and without lines that are only comments about solutions."""
-    lines = [line for line in cell.splitlines() if not line.startswith(("%%", "### ", "# YOUR ANSWER HERE"))]
-    return "\n".join(lines).strip("\n") if "".join(lines).strip() else ""
+# write, repair, arrange
 
 
-def _apply(cluster: Cluster, answer: str) -> Iterator[Goal]:
-    documents = reader.read(answer)
-    replicas = sum(_replicas(d.obj) for d in documents if d.obj)
-    if len(documents) > MOST_OBJECTS or replicas > MOST_REPLICAS:
-        yield Goal(
-            "the manifests are accepted", 0.0, f"at most {MOST_OBJECTS} objects and {MOST_REPLICAS} Pods can be judged"
-        )
-        return
-    result = cluster.apply(answer)
-    yield Goal("the manifests are accepted", float(bool(result)), "" if result else str(result))
+def apply(cluster: Cluster, answer: str) -> tuple[bool, str]:
+    """Run an answer's ``kubectl …`` lines, then apply its manifests: whether all was accepted, and what kubectl says."""
+    commands = [line for line in answer.splitlines() if line.startswith("kubectl ")]
+    manifest = "\n".join(line for line in answer.splitlines() if not line.startswith("kubectl "))
+    refused = _too_much(commands, manifest)
+    if refused:
+        return False, refused
+    results = [cluster.kubectl(line.removeprefix("kubectl ")) for line in commands]
+    if body(manifest):
+        results.append(cluster.apply(manifest))
+    return all(results), "\n".join(map(str, results))
 
 
-def _replicas(obj: dict[str, Any]) -> int:
-    spec = obj.get("spec")
-    value = spec.get("replicas") if isinstance(spec, dict) else 0
-    return value if isinstance(value, int) else 0
+def _too_much(commands: list[str], manifest: str) -> str:
+    if len(manifest) < MOST_VALUES and "*" not in manifest and "replicas" not in manifest and not commands:
+        return ""
+    asked: list[float] = [int(n[:9]) for line in commands for n in re.findall(r"replicas\D{0,4}(\d+)", line)]
+    objects = [d.obj for d in reader.read(manifest) if d.obj]
+    if sum(1 for o in objects for _ in _leaves(o)) > MOST_VALUES:
+        return f"at most {MOST_VALUES:,} values can be judged, aliases written out"
+    specs = [o["spec"] for o in objects if isinstance(o.get("spec"), dict)]
+    asked += [s["replicas"] for s in specs if isinstance(s.get("replicas"), (int, float))]
+    if len(objects) > MOST_OBJECTS or len(commands) > MOST_LINES or sum(asked) > MOST_REPLICAS:
+        return f"at most {MOST_OBJECTS} objects, {MOST_LINES} commands and {MOST_REPLICAS} replicas can be judged"
+    return ""
 
 
-def _write(scenario: Scenario, answer: str, probes: str) -> Iterator[Goal]:
+def _write(scenario: Scenario, answer: str, probes: str = "", most: int = 0) -> Iterator[Goal]:
     cluster = start(scenario)
-    accepted = list(_apply(cluster, answer))
+    accepted, text = apply(cluster, answer)
+    yield Goal("kubectl accepts it", float(accepted), "" if accepted else text, weight=0 if accepted else 1)
+    goals = _goals(scenario, _later(cluster, scenario))
+    count = edits(_started(scenario), cluster.plane) if most else 0
+    if most:
+        why = "" if count <= most else f"{count} fields differ from what was there"
+        goals.append(Goal(f"at most {most} field(s) changed", float(count <= most), why))
+    if not all(g.met for g in goals):
+        before = {g.name: g.share for g in _goals(scenario, start(scenario))}
+        if not any(g.share > before.get(g.name, 1.0) for g in goals):
+            # Nothing is nearer to the goal than before: what was met all along earns nothing.
+            goals = [replace(g, share=0.0) for g in goals if not g.met]
+    yield from goals
+
+
+def _goals(scenario: Scenario, cluster: Cluster) -> list[Goal]:
+    found: list[Goal] = []
     for expectation in scenario.expect:
-        accepted += expectation.goals(cluster)
-    # Doing nothing may meet some goals; they count only beside something that was accepted.
-    yield from accepted if accepted[0].met else (Goal(g.name, 0.0, g.why) for g in accepted)
+        try:
+            found += expectation.goals(cluster)
+        except KubernetesError as error:
+            found.append(Goal("what the task asks about exists", 0.0, str(error)))
+    return found
 
 
 def _repair(scenario: Scenario, answer: str, probes: str) -> Iterator[Goal]:
-    yield from _write(scenario, answer, probes)
-    count = edits(scenario.given, answer)
-    yield Goal(
-        f"at most {scenario.most} field(s) changed",
-        float(count <= scenario.most),
-        f"{count} fields differ from what was given",
-    )
-
-
-def edits(given: str, answer: str) -> int:
-    """How many fields differ between two manifests, matched by kind and name."""
-    return sum((Counter(_leaves(given)) - Counter(_leaves(answer))).values()) + sum(
-        1 for path in {p for p, _ in _leaves(answer)} - {p for p, _ in _leaves(given)}
-    )
-
-
-def _leaves(text: str) -> list[tuple[str, str]]:
-    def walk(value: Any, path: str) -> Iterator[tuple[str, str]]:
-        if isinstance(value, dict) and value:
-            for key, inner in value.items():
-                yield from walk(inner, f"{path}.{key}")
-        elif isinstance(value, list) and value:
-            for index, inner in enumerate(value):
-                yield from walk(inner, f"{path}[{index}]")
-        else:
-            yield path, repr(value)
-
-    objects = [d.obj for d in reader.read(text) if d.obj]
-    return [leaf for o in objects for leaf in walk(o, f"{o.get('kind')}/{(o.get('metadata') or {}).get('name')}")]
+    return _write(scenario, answer, most=scenario.most)
 
 
 def _arrange(scenario: Scenario, answer: str, probes: str) -> Iterator[Goal]:
-    given = Counter(line.strip() for line in scenario.given.splitlines() if line.strip())
-    used = Counter(line.strip() for line in answer.splitlines() if line.strip())
-    foreign = used - given
-    yield Goal("only the given lines are used", float(not foreign), f"not among them: {next(iter(foreign), '')}")
-    yield from _write(scenario, answer, probes)
+    given, used = (Counter(line.strip() for line in t.splitlines() if line.strip()) for t in (scenario.lines, answer))
+    foreign = next(iter(used - given), "")
+    yield Goal(
+        "only the given lines are used, each once",
+        float(not foreign),
+        foreign and f"not so: {foreign}",
+        weight=0 if not foreign else 1,
+    )
+    yield from _write(scenario, answer)
 
 
-def _fields(answer: str) -> dict[str, str]:
-    pairs = (re.match(r"\s*([\w-]+)\s*:\s*(.*?)\s*(?:#.*)?$", line) for line in answer.splitlines())
-    return {m[1].lower(): m[2].strip("\"'").lower() for m in pairs if m}
+_MADE = ("EndpointSlice", "Endpoints", "Event")
+_LAST = "kubectl.kubernetes.io/last-applied-configuration"
 
 
-def ask(scenario: Scenario) -> Trace:
+def edits(before: ControlPlane, after: ControlPlane) -> int:
+    """How many fields that people write differ between two states of a cluster: labels, annotations, spec, data. Order in
+    lists and values that the server fills in count nothing; an object that is gone counts 1, a new one what it says."""
+    old, new = _written(before), _written(after)
+    count = len(old.keys() - new.keys())
+    for key in new:
+        if key not in old:
+            count += sum(
+                1
+                for _ in _leaves(json.loads(new[key]["metadata"].get("annotations", {}).get(_LAST, "null")) or new[key])
+            )
+        elif new[key] is not old[key]:
+            was, is_now = Counter(_leaves(_own(old[key]))), Counter(_leaves(_own(new[key])))
+            count += max(sum((was - is_now).values()), sum((is_now - was).values()))
+    return count
+
+
+def _written(plane: ControlPlane) -> dict[str, dict[str, Any]]:
+    objects = (o for o in plane.store if o["kind"] not in _MADE and not o["metadata"].get("ownerReferences"))
+    return {f"{o['kind']}/{o['metadata'].get('namespace', '')}/{o['metadata']['name']}": o for o in objects}
+
+
+def _own(obj: dict[str, Any]) -> dict[str, Any]:
+    meta = obj["metadata"]
+    notes = {k: v for k, v in (meta.get("annotations") or {}).items() if k != _LAST}
+    rest = {k: v for k, v in obj.items() if k not in ("metadata", "status")}
+    spec = {k: v for k, v in (obj.get("spec") or {}).items() if k != "nodeName"}
+    return {**rest, "spec": spec, "labels": meta.get("labels") or {}, "annotations": notes}
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Each value with its path; places in a list are not told apart."""
+    if isinstance(value, (dict, list)) and value:
+        entries: Iterable[tuple[str, Any]] = value.items() if isinstance(value, dict) else (("[]", v) for v in value)
+        for key, inner in entries:
+            yield from _leaves(inner, f"{path}.{key}")
+    else:
+        yield path, repr(value)
+
+
+# predict, drop, explain, matrix
+
+
+def ask(scenario: Scenario, cluster: Cluster | None = None) -> Trace:
     """The trace of the scenario's request: what really happens."""
     assert scenario.request is not None
-    client, target, port = scenario.request
-    return caller(start(scenario), client).connect(target, port)
+    return connect(cluster or start(scenario), *scenario.request)
 
 
-def station(hop: Hop | None) -> str:
-    """The station of the diagnosis ladder that a hop belongs to."""
-    if hop is None or hop.mechanism in ("dns", "resolver", "lookup"):
-        return "name"
+def station(trace: Trace) -> str:
+    """The key of `task.STATIONS` at which a request is decided; ``none`` if it is delivered."""
+    hop = trace.deciding
+    if trace or hop is None:
+        return "none" if trace else "network"
     if hop.mechanism == "policy":
-        return (
-            "egress"
-            if "egress" in f"{hop.decision} {hop.rule.field if hop.rule else ''} {hop.why}".lower()
-            else "ingress"
-        )
-    return {"proxy": "service", "listener": "socket"}.get(hop.mechanism, "network")
+        return "egress" if hop.why.startswith("Egress") else "ingress"
+    return {"dns": "name", "proxy": "service", "listener": "socket"}.get(hop.mechanism, "network")
+
+
+def _node(cluster: Cluster, hop: Hop | None) -> str:
+    if hop is None:
+        return ""
+    pod = cluster.snapshot.pods.get(hop.place.name)
+    return hop.place.node or (pod.node if pod else "")
+
+
+def said(answer: str) -> dict[str, str]:
+    """The lines ``key: value`` of an answer, in lower case, comments and quotes left out."""
+    pairs = (re.match(r"\s*[-*]?\s*`?([\w-]+)`?\s*[:=]\s*([^#]*)", line) for line in answer.splitlines())
+    return {m[1].lower(): m[2].strip(" \t\"'`.").lower() for m in pairs if m}
+
+
+def _plain(value: Any) -> list[str]:
+    """A value as it is compared: numbers and text alike, a list in any order."""
+    items = (
+        value if isinstance(value, (list, tuple, set, frozenset)) else re.split(r"[,\s]+", str(value).strip("[]() "))
+    )
+    return sorted(str(item).lower().strip("\"'") for item in items if str(item))
+
+
+def _told(trace: Trace) -> str:
+    hop = trace.deciding
+    rule = f" (rule: {hop.rule})" if hop and hop.rule else ""
+    return f"{trace.outcome}." + (f" {hop.place}: {hop.why}{rule}" if hop else "")
 
 
 def _predict(scenario: Scenario, answer: str, probes: str) -> Iterator[Goal]:
-    trace, said = ask(scenario), _fields(answer)
-    hop = trace.deciding
-    why = f"it is {trace.outcome}." + (f" Decided at {hop.place}: {hop.why}" if hop else "")
-    yield Goal("the outcome", float(said.get("outcome") == trace.outcome.kind), why, trace)
-    yield Goal("the deciding station", float(said.get("station") == station(hop)), why, trace)
+    answers = said(answer)
+    if scenario.request:
+        trace = ask(scenario)
+        for key, truth in (("outcome", trace.outcome.kind), ("station", station(trace))):
+            right = answers.get(key) == truth
+            yield Goal(f"the {key}", float(right), "" if right else f"{key}: {truth}. It is {_told(trace)}", trace)
+    for key, find in scenario.questions.items():
+        truth = find(start(scenario))
+        right = _plain(answers.get(key.lower(), "")) == _plain(truth)
+        shown = ", ".join(_plain(truth)) or "nothing"
+        yield Goal(
+            key, float(right), "" if right else f"{key} is {shown}, not {answers.get(key.lower()) or 'left out'}"
+        )
 
 
 def _drop(scenario: Scenario, answer: str, probes: str) -> Iterator[Goal]:
-    trace, said = ask(scenario), _fields(answer)
-    hop = trace.deciding
-    why = f"The packet ends at {hop.place}: {hop.why}" if hop else "No packet was sent."
-    yield Goal("the station where it ends", float(said.get("station") == station(hop)), why, trace)
+    cluster, answers = start(scenario), said(answer)
+    trace = ask(scenario, cluster)
+    for key, truth in (("station", station(trace)), ("node", _node(cluster, trace.deciding))):
+        yield Goal(
+            f"the {key} where it ends",
+            float(answers.get(key) == truth),
+            "" if answers.get(key) == truth else _told(trace),
+            trace,
+        )
+
+
+def true_options(scenario: Scenario, trace: Trace) -> list[int]:
+    """The numbers of the options that name the rule that decided."""
+    rule = str(trace.deciding.rule) if trace.deciding and trace.deciding.rule else "no rule"
+    return [n for n, option in enumerate(scenario.options, 1) if _begins(rule, option.partition(" — ")[0].strip("` "))]
+
+
+def _begins(rule: str, start: str) -> bool:
+    return rule == start or (rule.startswith(start) and not rule[len(start)].isalnum())
 
 
 def _explain(scenario: Scenario, answer: str, probes: str) -> Iterator[Goal]:
-    trace, said = ask(scenario), _fields(answer)
-    hop = trace.deciding
-    rule = str(hop.rule) if hop and hop.rule else ""
-    number = said.get("rule", "")
-    chosen = scenario.options[int(number) - 1] if number.isdigit() and 0 < int(number) <= len(scenario.options) else ""
-    right = bool(chosen) and rule.startswith(chosen)
-    yield Goal("the deciding rule", float(right), f"decided by {rule}: {hop.why if hop else ''}", trace)
+    trace = ask(scenario)
+    right = said(answer).get("rule", answer.strip()) in map(str, true_options(scenario, trace))
+    yield Goal("the deciding rule", float(right), "" if right else _told(trace), trace)
 
 
 def _matrix(scenario: Scenario, answer: str, probes: str) -> Iterator[Goal]:
-    cluster = start(scenario)
-    _, _, port = scenario.request or ("", "", 0)
-    rows = [re.sub(r"[^.X]", "", line.rpartition(":")[2].upper()) for line in answer.splitlines() if line.strip()]
-    if [len(r) for r in rows] != [len(scenario.pods)] * len(scenario.pods):
-        yield Goal(
-            "the matrix has the right shape",
-            0.0,
-            f"{len(scenario.pods)} rows of {len(scenario.pods)} signs, . or X, are needed",
-        )
+    cluster, pods = start(scenario), scenario.pods
+    rows = {
+        name.strip(): re.sub(r"[^.X-]", "", signs.upper())
+        for name, _, signs in (r.rpartition(":") for r in answer.splitlines())
+    }
+    short = [p for p in pods if len(rows.get(p, "")) != len(pods)]
+    if short:
+        why = f"the line `{short[0]}: …` needs {len(pods)} signs, `.` or `X` (its own: any)"
+        yield Goal("every row is filled in", 0.0, why)
         return
-    for name, sign in (("blocked cells", "X"), ("allowed cells", ".")):
-        wrong, total = [], 0
-        for i, client in enumerate(scenario.pods):
-            for j, server in enumerate(scenario.pods):
-                verdict = cluster.allowed(client, server, port)
-                if i != j and bool(verdict) is (sign == "."):
-                    total += 1
-                    if rows[i][j] != sign:
-                        wrong.append(f"{client} → {server}:{port}: {verdict}")
-        yield Goal(
-            name, 1.0 if not wrong else max(0.0, 1 - len(wrong) / max(total, 1)) * 0.5, wrong[0] if wrong else ""
-        )
+    cells = [
+        (c, s, rows[c][j], cluster.allowed(c, s, scenario.port)) for c in pods for j, s in enumerate(pods) if s != c
+    ]
+    for sign, name in (("X", "what is blocked"), (".", "what gets through")):
+        mine = [cell for cell in cells if bool(cell[3]) is (sign == ".")]
+        wrong = [(c, s, verdict) for c, s, written, verdict in mine if written != sign]
+        why = f"{wrong[0][0]} to {wrong[0][1]}: {wrong[0][2]}" if wrong else ""
+        if mine:
+            yield Goal(name, 0.5 * (1 - len(wrong) / len(mine)) if wrong else 1.0, why)
+
+
+# find the fault
 
 
 def replay(cluster: Cluster, line: str) -> str:
     """The output of one probe: ``kubectl …``, or ``POD$ command`` for a command in a Pod (also ``outside$``, ``node/N$``)."""
     where, dollar, command = line.partition("$")
-    if dollar and " " not in where.strip():
-        from k8snet.manifests.errors import KubernetesError
-
+    if dollar and where.strip() and " " not in where.strip():
         try:
             return str(caller(cluster, where.strip()).run(command.strip()))
         except KubernetesError as error:
             return str(error)
-    return str(cluster.kubectl(line.strip().removeprefix("kubectl").strip()))
+    return str(cluster.kubectl(line.strip().removeprefix("kubectl ").strip()))
 
 
 def probe_lines(probes: str) -> list[str]:
     """The probes of a hunt: one a line, comments and blank lines left out."""
-    return [line.strip() for line in _body(probes).splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    return [line.strip() for line in body(probes).splitlines() if line.strip() and not line.lstrip().startswith("#")]
 
 
 def _hunt(scenario: Scenario, answer: str, probes: str) -> Iterator[Goal]:
     count = len(probe_lines(probes))
-    yield Goal(f"at most {scenario.most} probes", float(0 < count <= scenario.most), f"{count} probes were used")
-    if not answer:
-        yield Goal("the fault is fixed", 0.0, "no fix yet")
-        return
-    yield from _write(scenario, answer, probes)
+    fair = 0 < count <= scenario.most
+    goals = (
+        list(_write(scenario, answer, most=scenario.edits))
+        if answer
+        else [Goal("the fault is fixed", 0.0, "no fix yet")]
+    )
+    # Probes alone earn nothing: what counts is that few of them were enough.
+    earned = fair and any(g.share for g in goals if g.weight)
+    yield Goal(f"found with at most {scenario.most} probes", float(earned), "" if fair else f"{count} probes were used")
+    yield from goals
 
 
 _JUDGES: dict[str, Callable[[Scenario, str, str], Iterator[Goal]]] = {
