@@ -137,7 +137,7 @@ class Certificate:
 
     def covers(self, name: str) -> bool:
         """Whether it is valid for a host name: equal, a wildcard for exactly one label (RFC 6125); ``*`` for all."""
-        name = name.lower()
+        name = name.lower().removesuffix(".")
         return any(n in (name, "*") or (n.startswith("*.") and n[2:] == name.partition(".")[2]) for n in self.names)
 
     def __str__(self) -> str:

@@ -55,7 +55,7 @@ def reply(snapshot: Snapshot, outcome: Outcome, port: int, request: Request) -> 
     else:
         shown, known = Certificate("", host.cert_hosts) if port == 443 else None, host.answers_host
         status, line = 200, f"Hello from {who}: {request.path} from {outcome.server_saw}"
-        if known and request.hostname not in known:
+        if known and request.hostname.removesuffix(".") not in known:  # as nginx and Apache take it
             status = 421 if shown else 404
             line = f"{title(status)} ({who} has no site {request.hostname})"
     if (request.scheme == "https") != (shown is not None):

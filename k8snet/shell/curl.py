@@ -194,7 +194,7 @@ def request(options: Options, target: Url, method: str, same_host: bool = True) 
     change = HeaderChange(
         set=tuple((n, v) for n, v in given if v and n.lower() != "host"), remove=tuple(n for n, v in given if not v)
     )
-    sni = target.host if target.scheme == "https" and not is_ip(target.name) else ""
+    sni = target.host.removesuffix(".") if target.scheme == "https" and not is_ip(target.name) else ""
     return Request(own_host or target.authority, target.path, method, target.scheme, change.apply(tuple(headers)), sni)
 
 

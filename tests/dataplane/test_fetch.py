@@ -240,6 +240,13 @@ def test_f35_external_name_is_only_a_cname() -> None:
     assert shop.run("curl -sS http://number/").exit_code == 6
 
 
+def test_a_final_dot_is_part_of_no_site_and_no_certificate() -> None:
+    """The remedy of F15 and F16 works with servers that compare names (nginx, Apache and curl leave the dot out)."""
+    shop = Shop()
+    for scheme in ("http", "https"):
+        assert "Hello from api.example.com" in shop.run(f"curl -sS {scheme}://api.example.com./").stdout
+
+
 def test_a_proxy_says_502_for_a_refused_backend() -> None:
     """A wrong targetPort behind an Ingress: the endpoint is ready, but nothing listens there."""
     shop = Shop(shop_ingress(), ingress_controllers=(INGRESS,))
