@@ -42,6 +42,9 @@ class Cluster:
         settings = _settings(Settings(network=network, seed=seed), proxy=proxy, **knobs)
         if "cluster_cidr" not in knobs:
             settings = replace(settings, proxy=replace(settings.proxy, cluster_cidr=settings.pod_ranges))
+        if "corefile" not in knobs:  # as kubeadm tells the DNS server the same domain as the kubelets
+            zones = (f"{settings.cluster_domain}.", *settings.corefile.fallthrough)
+            settings = replace(settings, corefile=replace(settings.corefile, zones=zones))
         self.plane = ControlPlane(settings, nodes)
         self._moment = Moment(self.plane.snapshot(), self.plane.now, self.plane.rng)
         self.use()
