@@ -57,8 +57,20 @@ def three_way(last: Any, live: Any, wanted: Any, path: str = "") -> Any:
     ):
         before, stored, names = {i[key]: i for i in last or ()}, {i[key]: i for i in live}, {i[key] for i in wanted}
         merged = [three_way(before.get(i[key]), stored.get(i[key]), i, path) for i in wanted]
-        return merged + [i for k, i in stored.items() if k not in names and k not in before]
+        kept = [i for k, i in stored.items() if k not in names and k not in before]
+        return _in_order(kept, merged, key, list(stored))
     return wanted
+
+
+def _in_order(kept: list[Object], merged: list[Object], key: str, order: list[Any]) -> list[Object]:
+    """Items that a patch left alone and those that it named, as the live list had them; new ones come first."""
+    result = []
+    for item in merged:
+        place = order.index(item[key]) if item[key] in order else 0
+        while kept and order.index(kept[0][key]) < place:
+            result.append(kept.pop(0))
+        result.append(item)
+    return result + kept
 
 
 def _has(key: str, item: Any) -> bool:

@@ -88,6 +88,18 @@ def test_scaling_and_following_a_rollout(cluster: Cluster) -> None:
     assert cluster.kubectl("scale svc kubernetes --replicas=1").exit_code == 1
 
 
+def test_a_patch_keeps_the_order_of_a_list_and_puts_new_items_first(shop: Cluster) -> None:
+    # apimachinery pkg/util/strategicpatch normalizeElementOrder: a Pod may not have its containers reordered
+    def containers(patch: str) -> list[str]:
+        shop.kubectl(f"""patch deploy two -p '{{"spec":{{"template":{{"spec":{{"containers":[{patch}]}}}}}}}}'""")
+        spec = shop.plane.api.get("Deployment", "default", "two")["spec"]["template"]["spec"]
+        return [f"{c['name']}={c['image']}" for c in spec["containers"]]
+
+    shop.kubectl("create deployment two --image=busybox --image=nginx")
+    assert containers('{"name":"nginx","image":"httpd"}') == ["busybox=busybox", "nginx=httpd"]
+    assert containers('{"name":"redis","image":"redis"}') == ["redis=redis", "busybox=busybox", "nginx=httpd"]
+
+
 def test_patch(shop: Cluster) -> None:
     assert said(shop, """patch svc my-service -p '{"spec":{"type":"NodePort"}}'""") == "service/my-service patched\n"
     assert said(shop, "patch svc my-service -p '{}'") == "service/my-service patched (no change)\n"
