@@ -51,8 +51,8 @@ def _end(packet: Packet, side: str) -> str:
     return host_port(ip, port) if port else ip
 
 
-def svg(trace: Trace) -> str:
-    """The picture as SVG text."""
+def svg(trace: Trace, until: int = 0) -> str:
+    """The picture as SVG text; with *until*, only so many hops of it, in a frame of the same size."""
     lanes = lanes_of(trace)
     width = LEFT + LANE * max(len(lanes), 1) + TEXT
     height = TOP + ROW * len(trace.hops) + 44
@@ -66,11 +66,12 @@ def svg(trace: Trace) -> str:
     for kind, name in lanes:
         out += _lane(x_of[(kind, name)], kind, name, height)
     points = [(x_of[(h.place.kind, h.place.name)], TOP + ROW * i + ROW // 2) for i, h in enumerate(trace.hops)]
-    for (x1, y1), (x2, y2), hop in zip(points, points[1:], trace.hops[1:], strict=False):
+    shown = trace.hops[: until or len(trace.hops)]
+    for (x1, y1), (x2, y2), hop in zip(points, points[1:], shown[1:], strict=False):
         dash = ' stroke-dasharray="5 4"' if hop.returning else ""
         colour = style.RETURN if hop.returning else style.FORWARD
         out.append(f'<path d="M{x1} {y1} L{x2} {y2}" stroke="{colour}" stroke-width="2.5" fill="none"{dash}/>')
-    for number, ((x, y), hop) in enumerate(zip(points, trace.hops, strict=True), 1):
+    for number, ((x, y), hop) in enumerate(zip(points, shown, strict=False), 1):
         out += _rung(number, x, y, hop, LEFT + LANE * len(lanes) + 8, hop is trace.deciding)
     sign, colour = style.OUTCOME_SIGNS[trace.outcome.kind]
     y = height - 16

@@ -1,16 +1,25 @@
 """Widgets (ipywidgets), each with a static form that says the same in plain text.
 
-One HTML widget whose value is replaced, labelled buttons and drop-downs: they have accessible names and need only a
-keyboard. What a saved notebook keeps, and what GitHub or a screen reader without widgets shows, is the static text.
+One HTML widget whose value is replaced, labelled buttons, drop-downs and text fields: they have accessible names and
+need only a keyboard. What a saved notebook keeps, and what GitHub or a screen reader without widgets shows, is the
+static text for the values that the widget starts with. *cluster* is a `k8snet.cluster.Cluster` throughout.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
-from k8snet.view.display import pre
+from k8snet.dataplane import lint, lookup, resolver, sentences
+from k8snet.dataplane.packet import changes
+from k8snet.dataplane.trace import Trace, diff
+from k8snet.manifests.errors import KubernetesError
+from k8snet.view import boxes, ladder
+from k8snet.view.display import image, pre
+
+VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 class Card:
@@ -24,16 +33,78 @@ class Card:
         return self.text
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        bundle: dict[str, Any] = {"text/plain": self.text, "text/html": pre(self.text)}
-        widget = self._build()
-        live = widget._repr_mimebundle_() or {}
-        view = "application/vnd.jupyter.widget-view+json"
-        return {**bundle, view: live[view]} if view in live else bundle
+        live = self._build()._repr_mimebundle_() or {}
+        return {"text/plain": self.text, "text/html": pre(self.text), **({VIEW: live[VIEW]} if VIEW in live else {})}
 
 
-def status(text: str) -> str:
-    """Text that a screen reader announces when it changes."""
-    return f'<div role="status" aria-live="polite">{text}</div>'
+def status(html: str) -> str:
+    """HTML that a screen reader announces when it changes."""
+    return f'<div role="status" aria-live="polite">{html}</div>'
+
+
+@dataclass(frozen=True)
+class Control:
+    """One thing to set: ``kind`` is choice, text, number, step (a number with Back and Next), area or tick."""
+
+    kind: str
+    value: Any
+    options: Sequence[str] = ()
+    most: int = 65535
+
+    def widget(self, label: str) -> Any:
+        """The ipywidget; its description is what a screen reader says."""
+        import ipywidgets as w
+
+        wide = {"description_width": "initial"}
+        if self.kind == "choice":
+            return w.Dropdown(options=list(self.options), value=self.value, description=label, style=wide)
+        if self.kind == "tick":
+            return w.Checkbox(value=self.value, description=label, style=wide, indent=False)
+        if self.kind == "area":
+            return w.Textarea(
+                value=self.value, description=label, layout={"width": "48em", "height": "20em"}, continuous_update=False
+            )
+        if self.kind == "text":
+            return w.Text(value=self.value, description=label, style=wide, continuous_update=False)
+        return w.BoundedIntText(value=self.value, min=0, max=self.most, description=label, style=wide)
+
+
+def panel(title: str, controls: dict[str, Control], show: Callable[..., tuple[str, str]]) -> Card:
+    """Controls over one output. *show* takes their values by name and gives (HTML, the same as plain text)."""
+
+    def safely(**values: Any) -> tuple[str, str]:
+        try:
+            return show(**values)
+        except KubernetesError as error:
+            return pre(str(error)), str(error)
+
+    start = {name: control.value for name, control in controls.items()}
+    settings = ", ".join(f"{name}: {value}" for name, value in start.items() if "\n" not in str(value))
+
+    def build() -> Any:
+        import ipywidgets as w
+
+        parts = {name: control.widget(name) for name, control in controls.items()}
+        output = w.HTML(status(safely(**start)[0]))
+
+        def update(_: Any) -> None:
+            output.value = status(safely(**{name: part.value for name, part in parts.items()})[0])
+
+        rows: list[Any] = []
+        for name, part in parts.items():
+            part.observe(update, names="value")
+            rows.append(part)
+            if controls[name].kind == "step":
+                for label, way in ((f"Back ({name})", -1), (f"Next ({name})", 1)):
+                    button = w.Button(description=label, layout={"width": "auto"})
+                    button.on_click(
+                        lambda _, part=part, way=way: setattr(part, "value", max(part.min, part.value + way))
+                    )
+                    rows.append(button)
+        layout = {"display": "flex", "flex_flow": "row wrap"}
+        return w.VBox([w.HTML(f"<b>{escape(title)}</b>"), w.Box(rows, layout=layout), output])
+
+    return Card(f"{title} ({settings})\n{safely(**start)[1]}", build)
 
 
 def prediction_card(
@@ -44,13 +115,9 @@ def prediction_card(
     def build() -> Any:
         import ipywidgets as w
 
-        question = w.HTML(pre(text.partition("\n")[0]))
-        choice = w.RadioButtons(
-            options=list(options), value=None, description="Outcome", layout={"width": "max-content"}
-        )
+        choice = w.RadioButtons(options=list(options), value=None, layout={"width": "max-content"})
         sure = w.Dropdown(options=list(confidence), value=confidence[1], description="I am")
-        note = w.HTML(status(""))
-        button = w.Button(description="Store my prediction", layout={"width": "auto"})
+        note, button = w.HTML(status("")), w.Button(description="Store my prediction", layout={"width": "auto"})
 
         def store(_: Any) -> None:
             note.value = status(
@@ -58,6 +125,146 @@ def prediction_card(
             )
 
         button.on_click(store)
-        return w.VBox([question, choice, sure, button, note])
+        return w.VBox([w.HTML(f"<b>{escape(text.partition(chr(10))[0])}</b>"), choice, sure, button, note])
 
     return Card(text, build)
+
+
+def packet_tracer(cluster: Any, client: str = "frontend", target: str = "my-service", port: int = 80) -> Card:
+    """Follow one connection hop by hop: the drawn path up to a hop, its header change, and why."""
+    kept: dict[tuple[str, str, int], Trace] = {}
+
+    def show(client: str, target: str, port: int, hop: int) -> tuple[str, str]:
+        key = (client, target, port)
+        trace = kept.get(key) or kept.setdefault(key, cluster.pod(client).connect(target, port))
+        if not hop or hop > len(trace.hops):
+            return image(ladder.svg(trace), ladder.alt(trace)) + pre(str(trace.outcome)), trace.brief
+        now = trace.hops[hop - 1]
+        lines = [
+            f"hop {hop} of {len(trace.hops)}: {now}",
+            *(changes(now.before, now.after) if now.before and now.after else ()),
+            *now.detail,
+        ]
+        return image(ladder.svg(trace, hop), ladder.alt(trace)) + pre("\n".join(lines)), "\n".join(lines)
+
+    controls = {
+        "client": Control("choice", client, _pods(cluster)),
+        "target": Control("text", target),
+        "port": Control("number", port),
+    }
+    return panel("Packet tracer", {**controls, "hop": Control("step", 0, most=60)}, show)
+
+
+def policy_playground(cluster: Any, manifest: str, port: int = 8080) -> Card:
+    """Edit a policy: the matrix, its difference to before, each policy in plain words and what looks odd."""
+    before = cluster.reachability(port)
+
+    def show(manifest: str, port: int) -> tuple[str, str]:
+        twin = cluster.copy()
+        said = twin.apply(manifest)
+        from k8snet.controlplane.policies import compiled
+
+        found, snapshot = twin.reachability(port), twin.snapshot
+        plain = [f"{p.ref}: {sentences.sentence(p)}" for p in compiled(snapshot).all]
+        odd = [str(finding) for finding in lint.lint(snapshot)]
+        parts = [str(said), str(found), *([str(before.diff(found))] if port == before.port else []), *plain, *odd]
+        return pre("\n\n".join(parts)), "\n\n".join(parts)
+
+    return panel("Policy playground", {"port": Control("number", port), "manifest": Control("area", manifest)}, show)
+
+
+def service_explorer(cluster: Any, service: str = "my-service", client: str = "frontend") -> Card:
+    """Open many connections to a Service: who answers, under which policies and with which Pods ready."""
+    pods = [p.name for p in _behind(cluster, service)]
+
+    def show(client: str, connections: int, stick: bool, local: bool, **ready: bool) -> tuple[str, str]:
+        twin = cluster.copy()
+        affinity, policy = ("ClientIP" if stick else "None"), ("Local" if local else "Cluster")
+        twin.kubectl(
+            f'patch service {service} -p {{"spec":{{"sessionAffinity":"{affinity}","internalTrafficPolicy":"{policy}"}}}}'
+        )
+        for pod in pods:
+            if not ready[f"{pod} ready"]:
+                twin.kubectl(f"label pod {pod} --all=false {_first_label(cluster, service)}-")
+        port = twin.snapshot.services[f"default/{service}"].ports[0].port
+        counts = twin.pod(client).connections(service, port, n=max(1, min(connections, 500)))
+        widest = max(counts.values(), default=1)
+        lines = [f"{who:<40} {'#' * round(40 * n / widest)} {n}" for who, n in sorted(counts.items(), key=str)]
+        return pre("\n".join(lines)), "\n".join(lines)
+
+    controls = {"client": Control("choice", client, _pods(cluster)), "connections": Control("number", 100, most=500)}
+    ticks = {
+        "stick": Control("tick", False),
+        "local": Control("tick", False),
+        **{f"{p} ready": Control("tick", True) for p in pods},
+    }
+    return panel(f"Service explorer: {service}", {**controls, **ticks}, show)
+
+
+def resolver_ladder(cluster: Any, client: str = "frontend", name: str = "my-service", ndots: int = 5) -> Card:
+    """The names that a Pod's resolver asks, one after the other, and what each is told."""
+
+    def show(client: str, name: str, ndots: int) -> tuple[str, str]:
+        caller = cluster.pod(client)
+        snapshot = cluster.snapshot
+        pod = snapshot.pods[caller.client.name]
+        conf = resolver.resolv_conf(snapshot, pod)
+        conf = replace(conf, options=(*(o for o in conf.options if not o.startswith("ndots")), f"ndots:{ndots}"))
+        found = resolver.walk(
+            conf, name, ("A", "AAAA"), lookup.Asker(cluster.moment, caller.client), resolver.libc(snapshot, pod)
+        )
+        drawn = boxes.candidates(found)
+        return image(drawn.svg, drawn.text) + pre(drawn.text), drawn.text
+
+    controls = {
+        "client": Control("choice", client, _pods(cluster)),
+        "name": Control("text", name),
+        "ndots": Control("number", ndots, most=15),
+    }
+    return panel("Resolver ladder", controls, show)
+
+
+def model_switch(
+    build: Callable[[str], Any], client: str = "frontend", target: str = "my-service", port: int = 80
+) -> Card:
+    """The same connection under two networking models side by side; *build* makes the cluster for a model's name."""
+    kept: dict[str, Any] = {}
+    models = ("bridge", "overlay", "routed", "cloud", "ebpf", "docker")
+
+    def trace(model: str, target: str, port: int) -> Trace:
+        cluster = kept.get(model) or kept.setdefault(model, build(model))
+        result: Trace = cluster.copy().pod(client).connect(target, port)
+        return result
+
+    def show(left: str, right: str, target: str, port: int) -> tuple[str, str]:
+        one, other = trace(left, target, port), trace(right, target, port)
+        text = f"{left}: {one.brief}\n\n{right}: {other.brief}\n\n{diff(one, other)}"
+        return (
+            f"{image(ladder.svg(one), ladder.alt(one))}{image(ladder.svg(other), ladder.alt(other))}{pre(text)}",
+            text,
+        )
+
+    controls = {"left": Control("choice", "bridge", models), "right": Control("choice", "overlay", models)}
+    return panel("Model switch", {**controls, "target": Control("text", target), "port": Control("number", port)}, show)
+
+
+def _pods(cluster: Any) -> list[str]:
+    return [
+        p.key.removeprefix("default/")
+        for p in cluster.snapshot.pods.values()
+        if p.namespace != "kube-system" and not p.finished
+    ]
+
+
+def _behind(cluster: Any, service: str) -> list[Any]:
+    wanted = cluster.snapshot.services[f"default/{service}"]
+    return [
+        p
+        for p in cluster.snapshot.pods.values()
+        if p.namespace == "default" and wanted.selector and wanted.selector.matches(p.labels)
+    ]
+
+
+def _first_label(cluster: Any, service: str) -> str:
+    key: str = cluster.snapshot.services[f"default/{service}"].selector.requirements[0].key
+    return key
