@@ -7,6 +7,7 @@ static text for the values that the widget starts with. *cluster* is a `k8snet.c
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from html import escape
@@ -175,17 +176,18 @@ def policy_playground(cluster: Any, manifest: str, port: int = 8080) -> Card:
 
 def service_explorer(cluster: Any, service: str = "my-service", client: str = "frontend") -> Card:
     """Open many connections to a Service: who answers, under which policies and with which Pods ready."""
-    pods = [p.name for p in _behind(cluster, service)]
+    pods = _behind(cluster, service)
 
     def show(client: str, connections: int, stick: bool, local: bool, **ready: bool) -> tuple[str, str]:
         twin = cluster.copy()
-        affinity, policy = ("ClientIP" if stick else "None"), ("Local" if local else "Cluster")
-        twin.kubectl(
-            f'patch service {service} -p {{"spec":{{"sessionAffinity":"{affinity}","internalTrafficPolicy":"{policy}"}}}}'
-        )
+        spec = {
+            "sessionAffinity": "ClientIP" if stick else "None",
+            "internalTrafficPolicy": "Local" if local else "Cluster",
+        }
+        twin.kubectl(f"patch service {service} -p '{json.dumps({'spec': spec})}'")
         for pod in pods:
-            if not ready[f"{pod} ready"]:
-                twin.kubectl(f"label pod {pod} --all=false {_first_label(cluster, service)}-")
+            if not ready[f"{pod.name} ready"]:
+                _fail_readiness(twin, pod)
         port = twin.snapshot.services[f"default/{service}"].ports[0].port
         counts = twin.pod(client).connections(service, port, n=max(1, min(connections, 500)))
         widest = max(counts.values(), default=1)
@@ -196,7 +198,7 @@ def service_explorer(cluster: Any, service: str = "my-service", client: str = "f
     ticks = {
         "stick": Control("tick", False),
         "local": Control("tick", False),
-        **{f"{p} ready": Control("tick", True) for p in pods},
+        **{f"{p.name} ready": Control("tick", True) for p in pods},
     }
     return panel(f"Service explorer: {service}", {**controls, **ticks}, show)
 
@@ -265,6 +267,15 @@ def _behind(cluster: Any, service: str) -> list[Any]:
     ]
 
 
-def _first_label(cluster: Any, service: str) -> str:
-    key: str = cluster.snapshot.services[f"default/{service}"].selector.requirements[0].key
-    return key
+def _fail_readiness(cluster: Any, pod: Any) -> None:
+    """Put in a Pod's place the same one with a readiness probe that its application fails."""
+    first, *others = pod.spec["containers"]
+    annotations = {"k8snet.io/failing-probes": "readiness"}
+    meta = {"name": pod.name, "namespace": pod.namespace, "labels": dict(pod.labels), "annotations": annotations}
+    containers = [{**first, "readinessProbe": {"exec": {"command": ["check"]}}}, *others]
+    cluster.kubectl(f"delete pod {pod.name} -n {pod.namespace} --grace-period=0 --force")
+    cluster.apply(
+        json.dumps(
+            {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": {**pod.spec, "containers": containers}}
+        )
+    )

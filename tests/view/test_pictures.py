@@ -71,7 +71,7 @@ def test_the_graph_ties_services_to_ready_pods_only(shop):
     twin = shop.copy()
     twin.kubectl("label pod my-app-2 app-")
     g = topology.graph(twin.snapshot)
-    assert {p for p in g[("service", "default/my-service")]} == {("pod", "default/my-app-1")}
+    assert set(g[("service", "default/my-service")]) == {("pod", "default/my-app-1")}
 
 
 def test_a_matrix_shows_each_sign_and_counts_it(shop):
