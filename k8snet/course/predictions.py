@@ -35,7 +35,7 @@ class Question:
     because: str
 
     def __str__(self) -> str:
-        lines = [f"Predict: {self.question}", *(f"  ( ) {o}" for o in self.options)]
+        lines = [*textwrap.wrap(f"Predict: {self.question}", 92), *(f"  ( ) {o}" for o in self.options)]
         return "\n".join([*lines, f'To answer without the buttons: predict("{self.id}", "{self.options[0]}", "sure")'])
 
 
