@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from k8snet.controlplane import podfiles
-from k8snet.controlplane.snapshot import Pod
+from k8snet.controlplane.snapshot import Pod, Snapshot
 from k8snet.dataplane import dns, journey, resolver
 from k8snet.dataplane.client import Client
 from k8snet.dataplane.dns import Answer, Record
@@ -128,7 +128,7 @@ def getaddrinfo(moment: Moment, client: Client, name: str, types: Sequence[str] 
     v6 = pod is not None and any(family(ip) == "IPv6" for ip in pod.ips)
     look.addresses = tuple(sorted(look.addresses, key=lambda ip: (family(ip) == "IPv6") is not v6))
     hops = look.trace.hops if look.trace is not None else ()
-    look.trace = Trace(f"{client.name} resolves {name}", hops, _outcome(look, bool(known)))
+    look.trace = Trace(f"{client.name} resolves {name}", hops, _outcome(moment.snapshot, look, bool(known)))
     return look
 
 
@@ -138,20 +138,27 @@ def resolve(moment: Moment, client: Client, name: str, types: Sequence[str] = ("
     library = resolver.libc(moment.snapshot, ask.pod)
     ask.tcp = library != "musl"
     look = resolver.walk(resolver.resolv_conf(moment.snapshot, ask.pod), name, types, ask, library)
-    look.trace = Trace(f"{client.name} resolves {name}", tuple(ask.hops), _outcome(look, False))
+    look.trace = Trace(f"{client.name} resolves {name}", tuple(ask.hops), _outcome(moment.snapshot, look, False))
     return look
 
 
 _FAMILY = {"A": "IPv4", "AAAA": "IPv6"}
 
 
-def _outcome(look: Lookup, from_hosts: bool) -> Outcome:
+def telling(snapshot: Snapshot, told: Sequence[Answer | Hop]) -> str:
+    """Why nothing was found, as the miss says that knows most: one about a Service that exists, else the first."""
+    known = (t.why for t in told if t.rule and t.rule.kind == "Service" and t.rule.key in snapshot.services)
+    return next(known, told[0].why if told else "")
+
+
+def _outcome(snapshot: Snapshot, look: Lookup, from_hosts: bool) -> Outcome:
     if look:
         source = "found in /etc/hosts, nothing was asked" if from_hosts else f"{look.canonical}"
         return Outcome("delivered", f"{look.name} is {', '.join(look.addresses)} ({source})", look.seconds)
     broken = [r for r in look.replies if r.rcode not in ("NOERROR", "NXDOMAIN")]
-    why = "".join(f"; {r.why}" for r in (broken or look.replies)[:1])
-    return Outcome("name not found", f"{look.name}: {GAI_TEXT[look.result]}{why}", look.seconds)
+    why = telling(snapshot, broken or look.replies)
+    message = f"{look.name}: {GAI_TEXT[look.result]}" + (f"; {why}" if why else "")
+    return Outcome("name not found", message, look.seconds)
 
 
 # What getaddrinfo's errors are called (glibc's gai_strerror).

@@ -114,7 +114,8 @@ class Run:
         hops = tuple(self.asker.hops)
         outcome = Outcome("name not found" if exit_code else "delivered", f"exit code {exit_code}", self.seconds)
         trace = Trace(f"{self.client.name}: {' '.join(self.words)}", hops, outcome)
-        hint = hops[0].why if hops and all(hop.decision != "NOERROR" for hop in hops) else ""
+        nothing = all(hop.decision != "NOERROR" for hop in hops)
+        hint = lookup.telling(self.moment.snapshot, hops) if nothing else ""
         if hint and self.words[0] == "dig" and hops[0].decision == "NXDOMAIN" and "+search" not in self.words:
             hint += " (dig asks a name as it stands; with +search it uses the search list as programs do)"
         return Result("".join(f"{line}\n" for line in self.out), stderr, exit_code, hint, trace)

@@ -66,6 +66,13 @@ def test_hosts_and_addresses_ask_nothing():
     assert not at.query_log
 
 
+@pytest.mark.parametrize("name", ["peers", "peers.default", "peers.default.svc.cluster.local"])
+def test_a_miss_is_explained_by_the_service_that_exists(name):
+    """Not by the first candidate, which may be a meaningless one of the search list (F37)."""
+    look = resolve(cluster(service("peers", ips=None, app="peers")), name)
+    assert look.trace.outcome.message.endswith("Service default/peers has no ready endpoint")
+
+
 def test_nodes_and_outside_machines_never_ask_cluster_dns():
     snapshot = cluster(*WEB, internet=INTERNET)
     at = moment(snapshot)
