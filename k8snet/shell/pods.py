@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from k8snet.controlplane import containers, kubelet
+from k8snet.controlplane import containers, ingress_controller, kubelet, routes
 from k8snet.dataplane import journey
 from k8snet.dataplane.client import Client
 from k8snet.manifests.errors import ApiError, KubectlError
@@ -66,7 +66,8 @@ def execute(call: Call) -> Result:
 
 
 def logs(call: Call) -> None:
-    """``kubectl logs``: that a container's server listens, or why it could not. Requests leave no lines."""
+    """``kubectl logs``: that a container's server listens, or why it could not, and the Ingresses that a controller
+    passes over. Requests leave no lines."""
     if not call.args and not call.flag("selector"):
         raise call.usage_error(
             "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\n"
@@ -93,7 +94,9 @@ def _log(call: Call, pod: Object, container: str) -> list[str]:
     waiting = at(status, ".state.waiting.reason")
     if waiting and not over:
         raise ApiError(400, "BadRequest", f'container "{container}" in pod "{name}" is waiting to start: {waiting}')
-    return containers.logs(call.plane.store, pod, container, previous)
+    lines, snapshot = containers.logs(call.plane.store, pod, container, previous), call.plane.snapshot()
+    controller = "" if previous else routes.controller_in(snapshot.pods[_key(pod)])
+    return lines + (ingress_controller.log(snapshot, controller).splitlines() if controller else [])
 
 
 def port_forward(call: Call) -> Result:

@@ -86,6 +86,21 @@ spec:
     )
 
 
+def test_a_controllers_log_names_the_ingresses_that_it_passes_over(shop: Cluster) -> None:
+    # ingress-nginx internal/ingress/controller/store: an Ingress of no class or of another's is only logged
+    shop.configure(ingress_controllers=("example.com/edge-controller",))
+    shop.apply("""
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web}
+spec: {defaultBackend: {service: {name: my-service, port: {number: 80}}}}
+""")
+    log = "logs -n ingress-system deploy/edge-controller-proxy"
+    assert 'ingress="default/web" error="ingress does not contain a valid IngressClass"' in shop.kubectl(log).stdout
+    shop.kubectl("""patch ingress web -p '{"spec": {"ingressClassName": "edge"}}'""")
+    assert "IngressClass" not in shop.kubectl(log).stdout
+
+
 def test_port_forward_takes_one_pod_past_service_and_policy(shop: Cluster) -> None:
     shop.apply("""
 apiVersion: networking.k8s.io/v1
