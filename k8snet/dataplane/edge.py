@@ -43,6 +43,9 @@ def arrive(snapshot: Snapshot, rng: random.Random, packet: Packet) -> Arrival:
     node = snapshot.node_by_ip.get(packet.dst)
     if node is not None:
         return _to_node(snapshot, packet, node)
+    if snapshot.settings.cloud_firewall and packet.dst in snapshot.pod_by_ip:
+        why = f"{packet.dst} is a Pod's address. The cloud's firewall lets in only what a load balancer forwards."
+        return _lost(packet, "cloud firewall", why)
     service = next((s for s in snapshot.services.values() if packet.dst in s.external_ips), None)
     ready = [n for n in snapshot.nodes.values() if n.ready]
     if service is not None and ready:

@@ -187,6 +187,16 @@ def test_f33_cloud_firewall_and_localhost(single: Shop) -> None:
     assert single.outside_runs(f"curl -sS {target}").exit_code == 0
 
 
+def test_a_clouds_firewall_stands_before_pods_with_addresses_of_the_cloud_too() -> None:
+    """In a VPC the router knows Pods' addresses (C83); what lets strangers in or not is the security group alone."""
+    shop = Shop(pod("web-1", app="web"), network="cloud")
+    target = f"http://{shop.moment.snapshot.pods['default/web-1'].ip}:8080/"
+    assert shop.outside_runs(f"curl -sS {target}").exit_code == 0
+    shop.plane.configure(cloud_firewall=True)
+    shop.settle()
+    assert shop.outside_runs(f"curl -sS -m 3 {target}").exit_code == 28
+
+
 def test_f26_ip_block_meets_source_rewriting(single: Shop) -> None:
     """The office is allowed and still times out: the Pod sees a node. Fix: externalTrafficPolicy Local (C62)."""
     home = node_of(single, "web-1")
