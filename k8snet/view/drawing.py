@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 
@@ -30,5 +32,7 @@ class Drawing:
     def __repr__(self) -> str:
         return self.alt
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
-        return {"image/png": self.png(), "text/plain": self.alt}, {"image/png": {"alt": self.alt.partition("\n")[0]}}
+    def _repr_html_(self) -> str:
+        # An <img> of our own: JupyterLab gives a plain image/png no alternative text.
+        data = base64.b64encode(self.png()).decode()
+        return f'<img alt="{escape(self.alt, quote=True)}" style="max-width:100%" src="data:image/png;base64,{data}">'

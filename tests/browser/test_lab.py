@@ -1,0 +1,190 @@
+"""The course in a real JupyterLab in headless Chromium: the learner's own environment, the learner's own clicks.
+
+Needs the environment ``.venv`` (``make lab`` or ``make test`` makes it) and Debian's chromium. Screenshots are left in
+``artefacts/``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+sync = pytest.importorskip("playwright.sync_api")
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON = ROOT / ".venv" / "bin" / "python"
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
+ARTEFACTS = ROOT / "artefacts"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-dev-shm-usage",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+]
+NOTEBOOKS = sorted(p.name for p in (ROOT / "notebooks").glob("*.ipynb"))
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(not CHROMIUM, reason="needs Debian's chromium"),
+    pytest.mark.skipif(not PYTHON.exists(), reason="needs the learner's environment .venv (make lab)"),
+]
+
+
+class Lab:
+    """A running JupyterLab and a browser; `open` gives a page with an idle kernel."""
+
+    def __init__(self, base: str, token: str, browser) -> None:
+        self.base, self.token, self.browser = base, token, browser
+
+    def open(self, path: str, height: int = 900):
+        page = self.browser.new_page(viewport={"width": 1280, "height": height})
+        page.goto(f"{self.base}/doc/tree/{path}?reset&token={self.token}")
+        sync.expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=60_000)
+        return page
+
+    @staticmethod
+    def run_all(page) -> bool:
+        return page.evaluate("() => jupyterapp.commands.execute('notebook:run-all-cells')")
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    root = tmp_path_factory.mktemp("lab")
+    for folder in ("notebooks", "exercises"):  # Lab saves by itself: never point it at the repository
+        shutil.copytree(ROOT / folder, root / folder)
+    note = root / "set/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
+    note.parent.mkdir(parents=True)
+    note.write_text('{"fetchNews": "false", "checkForUpdates": false}')
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    token, base = secrets.token_hex(8), f"http://127.0.0.1:{port}"
+    places = {
+        "IPYTHONDIR": "ipy", "JUPYTER_CONFIG_DIR": "cfg", "JUPYTER_DATA_DIR": "dat", "JUPYTER_RUNTIME_DIR": "run",
+        "JUPYTERLAB_SETTINGS_DIR": "set", "JUPYTERLAB_WORKSPACES_DIR": "wsp",
+    }  # fmt: skip
+    env = dict(os.environ, K8SNET_PROGRESS=str(root / "progress.json"), **{k: str(root / v) for k, v in places.items()})
+    command = [PYTHON, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}"]
+    command += ["--expose-app-in-browser", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={root}"]
+    ARTEFACTS.mkdir(exist_ok=True)
+    with open(root / "lab.log", "w+") as log:
+        server = subprocess.Popen(command, env=env, stdout=log, stderr=log)
+        try:
+            for _ in range(600):
+                assert server.poll() is None, (root / "lab.log").read_text()
+                try:
+                    urllib.request.urlopen(f"{base}/api", timeout=2)
+                    break
+                except OSError:
+                    time.sleep(0.1)
+            with sync.sync_playwright() as p:
+                browser = p.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+                yield Lab(base, token, browser)
+                browser.close()
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+def text_of(page, cell_id: str) -> str:
+    """The outputs of a cell, as the document model holds them (cells far down are not in the page)."""
+    return page.evaluate(
+        """id => { const n = jupyterapp.shell.currentWidget.content;
+        const c = n.widgets.find(w => w.model.id === id);
+        return c.model.outputs.toJSON().map(o => o.text ?? o.data?.['text/plain'] ?? '').join('\\n'); }""",
+        cell_id,
+    )
+
+
+def fill(page, cell_id: str, source: str) -> None:
+    """Type a cell's source, and run it."""
+    assert page.evaluate(
+        """async ([id, source]) => { const n = jupyterapp.shell.currentWidget.content;
+        const i = n.widgets.findIndex(w => w.model.id === id);
+        n.widgets[i].model.sharedModel.setSource(source); n.activeCellIndex = i;
+        return await jupyterapp.commands.execute('notebook:run-cell'); }""",
+        [cell_id, source],
+    ) is not False  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_every_notebook_runs_without_an_error(lab, name):
+    page = lab.open(f"notebooks/{name}")
+    assert lab.run_all(page) is True
+    outputs = page.evaluate(
+        "() => jupyterapp.shell.currentWidget.content.widgets.flatMap(w => w.model.outputs?.toJSON() ?? [])"
+    )
+    assert [o for o in outputs if o["output_type"] == "error" or o.get("name") == "stderr"] == []
+    page.screenshot(path=ARTEFACTS / f"{name.removesuffix('.ipynb')}.png")
+    page.close()
+
+
+def test_a_figure_has_alternative_text_on_the_page(lab):
+    page = lab.open("notebooks/00-first-packet.ipynb", height=3000)
+    assert lab.run_all(page) is True
+    images = page.locator(".jp-OutputArea-output img")
+    assert images.count() > 0
+    assert all(images.nth(i).get_attribute("alt") for i in range(images.count()))
+    page.close()
+
+
+def test_predict_run_and_reveal_with_the_keyboard(lab):
+    page = lab.open("notebooks/00-first-packet.ipynb", height=6000)
+    assert lab.run_all(page) is True
+    card = page.locator(".jp-Cell", has_text='predict("n00-wish")').first
+    card.scroll_into_view_if_needed()
+    option = card.get_by_role("radio", name="it times out")
+    option.focus()
+    page.keyboard.press("Space")
+    button = card.get_by_role("button", name="Store my prediction")
+    button.focus()
+    page.keyboard.press("Enter")
+    sync.expect(card.get_by_role("status")).to_contain_text("Noted: it times out")
+    page.screenshot(path=ARTEFACTS / "prediction.png")
+    fill(page, "r-wish", 'reveal("n00-wish")')
+    assert "You predicted: it times out" in text_of(page, "r-wish")
+    page.close()
+
+
+def test_fail_a_check_read_the_counterexample_repair_it_and_pass(lab):
+    page = lab.open("exercises/05-ingress-policy/05-ingress-policy.ipynb", height=3000)
+    lab.run_all(page)
+    cells = page.evaluate(
+        "() => jupyterapp.shell.currentWidget.content.widgets.map(w => [w.model.id, w.model.getMetadata('nbgrader')?.grade_id ?? '', w.model.sharedModel.getSource()])"
+    )
+    by_grade = {g: (i, s) for i, g, s in cells if g}
+    answer_id, stub = next(
+        (i, s) for g, (i, s) in by_grade.items() if s.startswith("%%answer") and f"{g}-test" in by_grade
+    )
+    task = re.match(r"%%answer (\S+)", stub)[1]
+    check_id, check_source = by_grade[f"{task}-test"]
+    assert "No answer yet" in text_of(page, check_id)
+    everyone = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: wrong}\nspec: {podSelector: {}, policyTypes: [Ingress]}\n"
+    fill(page, answer_id, f"%%answer {task}\n{everyone}")
+    fill(page, check_id, check_source)
+    assert "✗" in text_of(page, check_id) and "For example" in text_of(page, check_id)
+    page.screenshot(path=ARTEFACTS / "check-failed.png")
+    right = subprocess.run(
+        [ROOT / ".venv-test" / "bin" / "python", "-m", "tests.model_answer", task, "sample"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=True,
+    ).stdout
+    fill(page, answer_id, f"%%answer {task}\n{right}")
+    fill(page, check_id, check_source)
+    assert "Solved" in text_of(page, check_id)
+    page.screenshot(path=ARTEFACTS / "check-passed.png")
+    page.close()
