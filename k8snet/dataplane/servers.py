@@ -17,6 +17,9 @@ from k8snet.dataplane.trace import Outcome
 PATHS = "k8snet.io/paths"
 API_SERVER = Certificate("", ("kubernetes", "kubernetes.default.svc"), "unable to get local issuer certificate")
 FORBIDDEN = '{"kind":"Status","apiVersion":"v1","status":"Failure","message":"forbidden: User \\"system:anonymous\\" cannot get path \\"%s\\"","reason":"Forbidden","code":403}'  # fmt: skip
+# What a cloud's metadata service gives to whoever asks from a node's address: keys of the node's role (AWS, version 1).
+METADATA = "/latest/meta-data/iam/security-credentials/"
+KEYS = '{"Code":"Success","AccessKeyId":"ASIAEXAMPLE","SecretAccessKey":"example-of-the-node","Token":"example"}'
 # What a server that speaks another protocol does when it is sent a line of HTTP.
 NOT_HTTP = {
     "postgres": ("empty", "PostgreSQL reads GET as the length of a packet, finds it too long and hangs up"),
@@ -51,6 +54,8 @@ def reply(snapshot: Snapshot, outcome: Outcome, port: int, request: Request) -> 
     if host is None:
         shown = API_SERVER if port == 6443 else None
         status, line = (403, FORBIDDEN % request.pathname) if shown else (404, "")
+        if who == "cloud-metadata" and request.pathname.startswith(METADATA):
+            status, line = 200, KEYS if request.pathname != METADATA else "node-role"
         who = "the API server" if shown else who
     else:
         shown, known = Certificate("", host.cert_hosts) if port == 443 else None, host.answers_host

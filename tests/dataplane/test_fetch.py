@@ -283,6 +283,15 @@ def test_the_api_server_speaks_tls_with_a_certificate_of_the_clusters_own() -> N
     assert shop.run("curl -sSk -o /dev/null -w '%{http_code}' https://kubernetes/").stdout == "403"
 
 
+def test_f54_a_pod_reads_the_keys_of_its_node() -> None:
+    """The metadata service answers whoever comes from a node, and a Pod does."""
+    roles = "http://169.254.169.254/latest/meta-data/iam/security-credentials/"
+    shop = Shop()
+    role = shop.run(f"curl -sS {roles}").stdout.strip()
+    assert "AccessKeyId" in shop.run(f"curl -sS {roles}{role}").stdout
+    assert "404" in shop.run("curl -sS http://169.254.169.254/nothing").stdout
+
+
 def test_a_pod_and_the_outside_have_names_for_the_internet() -> None:
     shop = Shop()
     inside, outside = shop.run("curl -sS http://example.com/"), shop.outside_runs("curl -sS http://example.com/")
