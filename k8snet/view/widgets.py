@@ -111,7 +111,10 @@ def panel(title: str, controls: dict[str, Control], show: Callable[..., tuple[st
 def prediction_card(
     text: str, options: Sequence[str], confidence: Sequence[str], answer: Callable[[str, str], str]
 ) -> Card:
-    """The question with its options, three levels of confidence and a button; the answer goes to *answer*."""
+    """A question with its options, the levels of confidence and a button; what is chosen goes to *answer*.
+
+    *text* is the static form. What *answer* says is shown.
+    """
 
     def build() -> Any:
         import ipywidgets as w
@@ -126,7 +129,8 @@ def prediction_card(
             )
 
         button.on_click(store)
-        return w.VBox([w.HTML(f"<b>{escape(text.partition(chr(10))[0])}</b>"), choice, sure, button, note])
+        column = {"align_items": "flex-start"}
+        return w.VBox([w.HTML(f"<b>{escape(question)}</b>"), choice, sure, button, note], layout=column)
 
     return Card(text, build)
 
