@@ -109,7 +109,7 @@ def panel(title: str, controls: dict[str, Control], show: Callable[..., tuple[st
 
 
 def prediction_card(
-    text: str, options: Sequence[str], confidence: Sequence[str], answer: Callable[[str, str], str]
+    question: str, text: str, options: Sequence[str], confidence: Sequence[str], answer: Callable[[str, str], str]
 ) -> Card:
     """A question with its options, the levels of confidence and a button; what is chosen goes to *answer*.
 
