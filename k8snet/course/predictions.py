@@ -77,7 +77,11 @@ def predict(question_id: str, option: str = "", confidence: str = "think so") ->
     from k8snet.view import widgets
 
     return widgets.prediction_card(
-        str(question), question.options, CONFIDENCE, lambda o, c: str(answer(question, o, c))
+        f"Predict: {question.question}",
+        str(question),
+        question.options,
+        CONFIDENCE,
+        lambda o, c: str(answer(question, o, c)),
     )
 
 

@@ -89,7 +89,7 @@ def test_the_model_switch_shows_where_two_models_part():
 def test_a_prediction_is_handed_on_only_when_chosen():
     heard = []
     card = widgets.prediction_card(
-        "Predict: what?", ["a", "b"], ["guess", "sure"], lambda o, c: heard.append((o, c)) or "Noted"
+        "Predict: what?", "static", ["a", "b"], ["guess", "sure"], lambda o, c: heard.append((o, c)) or "Noted"
     )
     _, choice, sure, button, note = card._build().children
     button.click()
