@@ -13,7 +13,7 @@ from k8snet.cluster import Cluster
 from k8snet.course import judge, progress
 from k8snet.course.draw import COURSE
 from k8snet.course.judge import Feedback
-from k8snet.course.task import FORMS, Scenario, Task, assignments, tasks
+from k8snet.course.task import Scenario, Task, assignments, sheet, tasks
 
 SAMPLE = "sample"
 
@@ -49,11 +49,7 @@ class Sheet:
 def begin(assignment: str, student: str, course: str = COURSE) -> Sheet:
     """Start an assignment: tasks are drawn for this student and course key. Earlier answers in this kernel stay."""
     student = str(student).strip()
-    if (session.assignment, session.student, session.course) != (assignment, student, course):
-        session.assignment, session.student, session.course = assignment, student, course
-        for kept in (session.answers, session.probes, session.hints):
-            kept.clear()
-    _register()
+    session.assignment, session.student, session.course = assignment, student, course
     found = assignments().get(assignment)
     if found is None:
         return Sheet(f"There is no assignment {assignment!r}. There are: {', '.join(assignments())}")
@@ -75,12 +71,6 @@ def show(task_id: str) -> Sheet:
     """The task as drawn for this student, and how it is answered."""
     found = _find(task_id)
     return Sheet(sheet(*found)) if found else _unknown(task_id)
-
-
-def sheet(task: Task, scenario: Scenario) -> str:
-    """A task's text for one student, as Markdown."""
-    text = f"{task.text.strip()}\n\n{FORMS[task.kind]}".format_map(scenario.words())
-    return f"**{task.title}** ({task.points} points)\n\n{text.strip()}"
 
 
 def cluster(task_id: str) -> Cluster | Sheet:
@@ -151,3 +141,6 @@ def _register() -> None:
     if shell is not None:
         shell.register_magic_function(_answer, "cell", "answer")
         shell.register_magic_function(_probes, "cell", "probes")
+
+
+_register()

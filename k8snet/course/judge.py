@@ -53,6 +53,12 @@ class Feedback:
 
     __repr__ = __str__
 
+    def _repr_html_(self) -> str:
+        from k8snet.view import display
+
+        trace = self.example.trace if self.example else None
+        return display.pre(str(self)) + (display.trace_html(trace) if trace else "")
+
 
 def judge(task: Task, scenario: Scenario, answer: str, probes: str = "") -> Feedback:
     """Judge one answer (and, for a hunt, its probes). Never raises for what a learner wrote."""

@@ -125,6 +125,12 @@ class Task:
         return self.draw(generator(course, student, self.id))
 
 
+def sheet(task: Task, scenario: Scenario) -> str:
+    """A task's text for one student, as Markdown."""
+    text = f"{task.text.strip()}\n\n{FORMS[task.kind]}".format_map(scenario.words())
+    return f"**{task.title}** ({task.points} points)\n\n{text.strip()}"
+
+
 @dataclass(frozen=True)
 class Assignment:
     """An assignment: its title and introduction."""
