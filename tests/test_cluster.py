@@ -29,3 +29,18 @@ def test_resolve_tells_every_candidate():
     text = str(cluster.pod("client").resolve("web"))
     tried = [line.split()[1] for line in text.splitlines() if "NXDOMAIN" in line]
     assert tried == ["web.default.svc.cluster.local.", "web.svc.cluster.local.", "web.cluster.local.", "web."]
+
+
+def test_without_kube_proxy_nodes_keep_their_rules_and_learn_no_new_endpoint():
+    """C27: what it wrote goes on working; what comes later is not in any rule until it runs again."""
+    cluster = Cluster()
+    cluster.apply(f"{SERVICE}---{CLIENT}")
+    cluster.kubectl("run old --image=nginxinc/nginx-unprivileged --labels=app=my-app")
+    client = cluster.pod("client")
+    cluster.configure(proxy_running=False)
+    cluster.kubectl("run new --image=nginxinc/nginx-unprivileged --labels=app=my-app")
+    assert set(client.connections("my-service", 80, n=40)) == {"default/old"}
+    cluster.kubectl("delete pod old --now")
+    assert client.connect("my-service", 80).outcome.kind == "no route"
+    cluster.configure(proxy_running=True)
+    assert set(client.connections("my-service", 80, n=40)) == {"default/new"}

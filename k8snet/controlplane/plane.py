@@ -90,6 +90,7 @@ class ControlPlane:
     @settings.setter
     def settings(self, settings: Settings) -> None:
         if settings != self._settings:
+            self.snapshot()  # what nodes know by now, should the new settings keep them from learning more
             self._settings = settings
             self._places.clear()
 

@@ -88,6 +88,7 @@ class Settings:
 
     Conventions of the address plan: nodes ``192.168.10.11…``, Pods ``10.244.N.0/24`` by node, Services ``10.96.0.0/12``,
     DNS at its tenth address, load balancers ``203.0.113.0/24``, outside clients ``198.51.100.0/24``.
+    ``proxy_running`` off: kube-proxy is stopped on every node, whose rules stay as they are at that time.
     """
 
     network: str = "overlay"
@@ -116,6 +117,7 @@ class Settings:
     enforce_policy: bool = True
     load_balancer: bool = True
     endpointslice_updates_batch_period: float = 0.0
+    proxy_running: bool = True
     cloud_firewall: bool = False
     ingress_controllers: tuple[str, ...] = ()
     gateway_controllers: tuple[str, ...] = ()

@@ -366,6 +366,7 @@ class Snapshot:
         *environments* holds the Service variables that containers were started with, by Pod: no object says it."""
         self.settings = settings
         self.environments: Mapping[str, Mapping[str, str]] = environments or {}
+        self._rules_of = previous.programmed if previous is not None and not settings.proxy_running else None
         self._views: dict[int, tuple[Object, Any]] = {}
         reuse = previous._views if previous is not None and previous.settings.loaded == settings.loaded else {}
         by_kind: dict[str, list[Object]] = defaultdict(list)
@@ -387,6 +388,11 @@ class Snapshot:
         self.pods: Mapping[str, Pod] = {p.key: p for p in views("Pod", lambda o: pod_view(o, settings))}
         self.services: Mapping[str, Service] = {s.key: s for s in views("Service", _service)}
         self.slices: tuple[Slice, ...] = tuple(views("EndpointSlice", _slice))
+
+    @property
+    def programmed(self) -> Snapshot:
+        """The state that the nodes' Service rules were made from: this one, or an older one if kube-proxy is stopped."""
+        return self._rules_of or self
 
     def objects(self, kind: str) -> list[Object]:
         """All objects of a kind in dict form, in store order; an empty list for a kind nobody wrote."""

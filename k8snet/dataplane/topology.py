@@ -188,9 +188,9 @@ _held: WeakKeyDictionary[Snapshot, dict[str, Held]] = WeakKeyDictionary()
 
 def held(snapshot: Snapshot, family_name: str) -> Held:
     """What the proxies of one family hold; built once for each snapshot."""
-    families = _held.setdefault(snapshot, {})
+    families = _held.setdefault(snapshot.programmed, {})
     if family_name not in families:
-        families[family_name] = Held(snapshot, family_name)
+        families[family_name] = Held(snapshot.programmed, family_name)
     return families[family_name]
 
 
