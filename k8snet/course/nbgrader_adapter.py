@@ -18,13 +18,17 @@ from k8snet.course.task import tasks
 
 
 class DropDuplicates(NbGraderPreprocessor):  # type: ignore[misc]
-    """Of several cells with one grade_id keep the one that counts (`k8snet.course.grade.chosen`) as nbgrader's."""
+    """Leave nbgrader's mark on the one cell of each grade_id that counts (`k8snet.course.grade.chosen`), and on none that
+    is not of this assignment: nbgrader's OverwriteCells fails on a cell that it does not know."""
 
     def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
         """As nbconvert calls it."""
         counts = grade.chosen(nb.cells)
+        mine = [t.id for t in tasks().values() if t.assignment == resources["nbgrader"]["assignment"]]
+        known = {f"{task}{part}" for task in mine for part in ("", "-probes", "-test")}
         for place, cell in enumerate(nb.cells):
-            if grade.grade_id(cell) and counts[grade.grade_id(cell)] != place:
+            name = grade.grade_id(cell)
+            if "nbgrader" in cell.metadata and (name not in known or counts[name] != place):
                 del cell.metadata["nbgrader"]
         return nb, resources
 

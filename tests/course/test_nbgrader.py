@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shutil
 import subprocess
@@ -27,8 +28,13 @@ def submissions(folder):
     hostile = answered("hostile", only={"t05-allow-role", "t05-drop-where"})
     looping = {"cell_type": "code", "id": "loop", "metadata": {}, "execution_count": None, "outputs": []}
     hostile["cells"].insert(1, {**looping, "source": "import os\nwhile True:\n    open('../../../gradebook.db', 'w')"})
-    copied = {**cell(hostile, "t05-allow-role"), "id": "copied", "source": "%%answer t05-allow-role\n# YOUR ANSWER HERE"}
+    copied = {
+        **cell(hostile, "t05-allow-role"),
+        "id": "copied",
+        "source": "%%answer t05-allow-role\n# YOUR ANSWER HERE",
+    }
     hostile["cells"].append(copied)
+    hostile["cells"].append(json.loads(json.dumps(copied).replace("t05", "t99")))
     cell(hostile, "t05-drop-where-test")["source"] = "import os; os._exit(1)"
     write(hostile, "t05-own-namespace", "&a [*a]")
     hand_in(folder, "hostile", hostile)
