@@ -71,12 +71,25 @@ def apply(call: Call) -> None:
     """``kubectl apply -f``: reads everything, applies what it could read, and reports errors at the end."""
     dry_run, selector = call.dry_run, call.selector()
     for source, obj in _read(call):
-        if selector is None or selector.matches(obj["metadata"].get("labels") or {}):
+        if not obj["metadata"].get("name"):
+            call.errors.append(_nameless(source, obj))
+        elif selector is None or selector.matches(obj["metadata"].get("labels") or {}):
             with about(call, "creating", source, obj):
                 applied = call.api.apply(obj, bool(dry_run))
                 call.warnings += applied.warnings
                 client_side = dry_run == "client" and applied.verb == "unchanged"
                 done(call, applied.obj, "configured" if client_side else applied.verb)
+
+
+def _nameless(source: str, obj: Object) -> KubectlError:
+    """Why kubectl does not apply an object that has no name: it asks the server for the one that is there first."""
+    kind, meta = KINDS[obj["kind"]], obj["metadata"]
+    if meta.get("generateName"):
+        return KubectlError(f"error: from {meta['generateName']}: cannot use generate name with apply")
+    version = f'Resource: "{obj["apiVersion"]}, Resource={kind.plural}", GroupVersionKind: "{obj["apiVersion"]}, Kind={kind.kind}"'
+    where = f'{version}\nName: "", Namespace: "{meta.get("namespace", "")}"\nfrom server for: "{source}"'
+    text = f"error: error when retrieving current configuration of:\n{where}: resource name may not be empty"
+    return KubectlError(text, "metadata.name is missing.")
 
 
 def create(call: Call) -> None:

@@ -230,3 +230,12 @@ def test_a_throw_away_pod_runs_one_command(shop: Cluster) -> None:
     result = shop.kubectl("run tmp --rm -it --image=busybox --restart=Never -- echo hello")
     assert result.stdout == 'hello\npod "tmp" deleted from default namespace\n'
     assert "tmp" not in said(shop, "get pods")
+
+
+def test_apply_needs_a_name_and_goes_on_with_the_other_objects(cluster: Cluster) -> None:
+    nameless = service("web").replace("name: web", "labels: {a: b}", 1)
+    result = cluster.kubectl("apply -f -", f"{nameless}\n---\n{service('two')}")
+    assert result.stdout == "service/two created\n" and result.exit_code == 1
+    assert 'from server for: "STDIN": resource name may not be empty' in result.stderr
+    generated = service("web").replace("name: web", "generateName: web-", 1)
+    assert cluster.kubectl("apply -f -", generated).stderr == "error: from web-: cannot use generate name with apply\n"
