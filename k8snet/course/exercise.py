@@ -48,6 +48,7 @@ class Sheet:
 
 def begin(assignment: str, student: str, course: str = COURSE) -> Sheet:
     """Start an assignment: tasks are drawn for this student and course key. Earlier answers in this kernel stay."""
+    _register()
     student = str(student).strip()
     session.assignment, session.student, session.course = assignment, student, course
     found = assignments().get(assignment)
