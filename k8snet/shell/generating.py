@@ -182,11 +182,12 @@ EXPOSED = ("Pod", "Service", "ReplicaSet", "Deployment")
 
 def expose(call: Call) -> None:
     """``kubectl expose TYPE NAME``: a Service for what a Pod, a workload or another Service selects."""
+    wanted = _labels(call.line.flags.pop("selector", ""))  # what the Service selects, not which objects are meant
     for obj in call.collect(need_filter=True):
         if obj["kind"] not in EXPOSED:
             kind = KINDS[obj["kind"]]
             raise KubectlError(f"error: cannot expose a {kind.kind + ('.' + kind.group if kind.group else '')}")
-        selector = _labels(call.flag("selector")) or _selector(obj)
+        selector = wanted or _selector(obj)
         if not selector:
             why = {
                 "Pod": "the pod has no labels and cannot be exposed",
