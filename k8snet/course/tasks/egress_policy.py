@@ -56,7 +56,7 @@ def t06_matrix_both_ends(rng: random.Random) -> Scenario:
     a, b, c, d = pods = tuple(several(rng, APPS, 4))
     port, (reach, enter) = rng.choice(PORTS), rng.choice(((b, c), (c, d), (b, d), (d, c)))
     typed, wide = rng.random() < 0.5, rng.random() < 0.5
-    types = {"policyTypes": ["Egress"]} if typed else {}
+    types: dict[str, Any] = {"policyTypes": ["Egress"]} if typed else {}
     rule = {} if wide else {"to": [peer({"app": reach})]}
     manifests = join(
         apps(*pods, port=port),
@@ -128,7 +128,7 @@ def t06_arrange_names(rng: random.Random) -> Scenario:
         "policyTypes: [Egress]", "ports:", "protocol: TCP", "protocol: UDP", "spec:",
     )  # fmt: skip
     pods = (client, other, "kube-system/meter")
-    expect = (_limited(pods, 53, protocol="UDP"), *_asks(client))
+    expect: tuple[Expectation, ...] = (_limited(pods, 53, protocol="UDP"), *_asks(client))
     return Scenario(
         {"client": client, "other": other}, apps(*pods), expect, lines=shuffled(rng, lines, "- podSelector:")
     )
@@ -147,7 +147,8 @@ def t06_write_callout(rng: random.Random) -> Scenario:
         Connects(client, f"{db}.{team}", front, name=f"{client} reaches the Service by its name"),
         Connects(client, "203.0.113.200", 443, "timed out", name=f"{client} reaches nothing outside"),
     )
-    values = dict(client=client, db=db, other=other, team=team, away=away, port=port, metrics=metrics, front=front)
+    values: dict[str, Any] = {"client": client, "db": db, "other": other, "team": team, "away": away}
+    values |= {"port": port, "metrics": metrics, "front": front}
     return Scenario(values, join(listens, service(db, {"app": db}, front, port, namespace=team)), expect)
 
 
