@@ -9,15 +9,16 @@ import pytest
 from tests.conformance import runner
 
 FOLDER = runner.folder()
-# Least share of cases passed, by file: what is reached, kept. Files that are not listed are only run.
-FLOOR: dict[str, float] = {}
+# Least share of cases passed, by file. dns leaves out multicluster zones; the cluster-wide policy tiers of adminnetpol
+# are not built and only counted.
+FLOOR = {"dns": 94 / 95, "adminnetpol": 0.0}
 
 
 @pytest.mark.skipif(FOLDER is None, reason="no conformance folder (K8SNET_CONFORMANCE)")
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.json")) if FOLDER else [], ids=lambda p: p.stem)
 def test_conformance_file(path):
     report = runner.run_file(path, runner.adapters())
-    floor = FLOOR.get(path.name.split(".")[0], 0.0)
+    floor = FLOOR.get(path.name.split(".")[0], 1.0)
     assert report.cases_passed >= floor * report.cases, "\n".join(report.failures[:20])
 
 
