@@ -218,10 +218,15 @@ def _masquerade(c: Crossing) -> None:
         c.packet = before.with_source(own, _free_port(c, before, own))
         why = f"The source becomes the node's own address for {device}: {reason}."
         c.hop("POSTROUTING", "masquerade: SNAT", why, before)
+        return
+    c.packet = before.with_source(before.src, _free_port(c, before, before.src))
+    if c.packet != before:
+        why = "Another connection of this node has the same ends behind its Service: this one gets another source port."
+        c.hop("POSTROUTING", "conntrack: SNAT", why, before)
 
 
 def _free_port(c: Crossing, packet: Packet, own: str) -> int:
-    """The source port after masquerade: the same, unless another connection of this node already uses it."""
+    """The source port on the way on: the same, unless another connection of this node already uses it there."""
     table, port = c.log.moment.conntrack.get(c.node.name, {}), packet.sport
     while packet.protocol != "ICMP" and packet.with_source(own, port).reply().flow in table:
         port = c.log.moment.rng.randint(1024, 65535)

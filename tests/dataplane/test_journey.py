@@ -249,6 +249,19 @@ def test_three_hundred_connections_are_spread_and_one_connection_is_not() -> Non
     assert {journey.again(hand.moment, first).outcome.server for _ in range(50)} == {first.outcome.server}
 
 
+@pytest.mark.parametrize("other", ["web-1", "twin"])
+def test_two_connections_that_meet_behind_their_services_get_different_source_ports(other: str) -> None:
+    """As in the kernel (get_unique_tuple, nf_nat_core.c): otherwise the answers of one would be rewritten as the other's."""
+    hand = Hand().pod("client", 1, "none").pod("web-1", 2).service("web", "web-1").service("twin", "web-1")
+    target, port = ("web-1", 8080) if other == "web-1" else (other, 80)
+    calls = [
+        journey.connect(hand.moment, hand.client("client"), hand.address(name), number, sport=40000)
+        for name, number in (("web", 80), (target, port))
+    ]
+    assert all(calls) and calls[1].hops[-1].before.sport == port
+    assert all(journey.again(hand.moment, call) for call in calls)
+
+
 def test_affinity_sticks_by_the_address_that_the_node_sees() -> None:
     """C33, T09."""
     hand = Hand().pod("client", 1, "none").pod("web-1", 1).pod("web-2", 2)
