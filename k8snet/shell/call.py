@@ -17,6 +17,7 @@ from k8snet.manifests.reader import Document
 from k8snet.manifests.selectors import Selector
 from k8snet.shell.commandline import Line
 from k8snet.shell.frames import Aggregate, FileError
+from k8snet.shell.texts import error
 
 # What `all` means, in the order in which kubectl goes through it.
 ALL = ("Pod", "Service", "DaemonSet", "Deployment", "ReplicaSet", "StatefulSet")
@@ -67,11 +68,6 @@ class Call:
         return self.plane.api  # type: ignore[no-any-return]
 
     @property
-    def loaded(self) -> bool:
-        """Whether the cluster is a dump, in which statuses may be missing."""
-        return bool(self.plane.settings.loaded)
-
-    @property
     def namespace(self) -> str:
         """``-n``, else the context's."""
         return str(self.flag("namespace") or self.context.get("namespace") or "default")
@@ -79,7 +75,7 @@ class Call:
     @property
     def everywhere(self) -> bool:
         """Whether ``-A`` was given."""
-        return bool(self.flag("all-namespaces", False))
+        return bool(self.flag("all-namespaces"))
 
     @property
     def dry_run(self) -> str:
@@ -89,33 +85,33 @@ class Call:
             self.warnings.append("--dry-run is deprecated and can be replaced with --dry-run=client.")
             return "client"
         if value not in ("none", "server", "client"):
-            raise KubectlError(f'error: Invalid dry-run value ({value}). Must be "none", "server", or "client".')
+            raise error("dry run", value=value)
         return "" if value == "none" else str(value)
 
-    def usage_error(self, text: str) -> KubectlError:
-        """An error with kubectl's pointer to the command's help."""
-        return KubectlError(f"error: {text}\nSee 'kubectl {self.line.command} -h' for help and examples")
+    def usage_error(self, key: str, /, **words: object) -> KubectlError:
+        """An error of ``errors.yaml`` with kubectl's pointer to the command's help."""
+        problem = error(key, **words).message.removeprefix("error: ")
+        return error("help", problem=problem, command=self.line.command)
 
-    def selector(self) -> Selector | None:
+    def selector(self) -> Selector:
         """``-l``. Raises KubectlError for text that is no selector."""
-        text = self.flag("selector")
         try:
-            return selectors.parse(text) if text else None
-        except ValueError as error:
-            raise KubectlError(f"error: {error}") from None
+            return selectors.parse(self.flag("selector"))
+        except ValueError as wrong:
+            raise KubectlError(f"error: {wrong}") from None
 
     # resources from files
 
     def documents(self) -> list[tuple[str, Document]]:
-        """The documents of every ``-f``, in order, with the file's name. Raises KubectlError for a path that does not
+        """The documents of every ``-f``, in order, with the file's name. Raises KubectlError for paths that do not
         exist."""
         files: list[tuple[str, str]] = []
         errors: list[KubernetesError] = []
-        for name in self.flag("filename", []):
+        for name in self.flag("filename"):
             try:
                 files += self._files(name)
-            except KubectlError as error:
-                errors.append(error)
+            except KubectlError as wrong:
+                errors.append(wrong)
         if errors:
             raise Aggregate(errors)
         return [(source, document) for source, text in files for document in reader.read(text, source)]
@@ -123,30 +119,25 @@ class Call:
     def _files(self, name: str) -> list[tuple[str, str]]:
         if name == "-":
             return [("STDIN", self.stdin)]
-        if name.startswith(("http://", "https://")):
-            raise KubectlError(f'error: unable to read URL "{name}", this cluster has no internet to fetch it from')
         path = Path(name)
-        if not path.exists():
-            raise KubectlError(f'error: the path "{name}" does not exist')
+        if name.startswith(("http://", "https://")) or not path.exists():
+            raise error("url" if "://" in name else "no path", path=name)
         files = sorted(p for p in path.iterdir() if p.suffix in SUFFIXES) if path.is_dir() else [path]
         if not files:
-            raise KubectlError(f"error: error reading [{name}]: recognized file extensions are [.json .yaml .yml]")
+            raise error("extensions", path=name)
         try:
             return [(str(p), p.read_text(encoding="utf-8")) for p in files]
-        except (OSError, UnicodeDecodeError) as error:
-            raise KubectlError(f"error: error reading {name}: {error}") from None
+        except (OSError, UnicodeDecodeError) as wrong:
+            raise error("unreadable", path=name, reason=wrong) from None
 
     def place(self, obj: Object) -> Object:
         """The object in the namespace where kubectl would send it. Raises KubectlError if ``-n`` says another one."""
-        meta, kind = obj.get("metadata") or {}, KINDS[obj["kind"]]
-        if not kind.namespaced:
+        meta = obj.get("metadata") or {}
+        if not KINDS[obj["kind"]].namespaced:
             return {**obj, "metadata": {k: v for k, v in meta.items() if k != "namespace"}}
         given, asked = meta.get("namespace"), self.flag("namespace")
         if given and asked and given != asked:
-            raise KubectlError(
-                f'error: the namespace from the provided object "{given}" does not match the namespace "{asked}". '
-                f"You must pass '--namespace={given}' to perform this operation."
-            )
+            raise error("namespace", given=given, asked=asked)
         return {**obj, "metadata": {**meta, "namespace": given or self.namespace}}
 
     # resources from arguments
@@ -155,59 +146,52 @@ class Call:
         """What ``pods web``, ``pod/web svc/db``, ``pods,svc`` and ``all`` name: kinds with a name, or an empty name for
         all of the kind. Raises KubectlError, worded as kubectl words it."""
         args = self.args if args is None else args
-        slashed = [a for a in args if "/" in a]
-        if slashed:
-            if len(slashed) < len(args) or any(a.count("/") > 1 for a in slashed):
-                raise KubectlError(
-                    "error: there is no need to specify a resource type as a separate argument when passing arguments in "
-                    "resource/name form (e.g. 'kubectl get resource/<resource_name>' instead of 'kubectl get resource "
-                    "resource/<resource_name>'"
-                    if len(slashed) < len(args)
-                    else "error: arguments in resource/name form may not have more than one slash"
-                )
-            return [
-                (kind, name) for a in args for kind in _kinds(a.partition("/")[0]) for name in [a.partition("/")[2]]
-            ]
-        found = _kinds(args[0])
-        return [(kind, name) for kind in found for name in (args[1:] or [""])]
+        slashes = [a.count("/") for a in args]
+        if not any(slashes):
+            return [(kind, name) for kind in _kinds(args[0]) for name in (args[1:] or [""])]
+        if not all(slashes):
+            raise error("type and slash")
+        if max(slashes) > 1:
+            raise error("two slashes")
+        return [(kind, name) for word, _, name in (a.partition("/") for a in args) for kind in _kinds(word)]
 
     def matching(self, kind: Kind, name: str) -> list[Object]:
         """The objects that one entry of `resources` stands for. Raises ApiError NotFound for a name that is not there."""
-        where = None if self.everywhere else self.namespace
         if kind.kind == "Endpoints" and ENDPOINTS not in self.warnings:
             self.warnings.append(ENDPOINTS)
-        if name:
-            if self.flag("selector") or self.flag("field-selector") or self.flag("all", False):
-                raise KubectlError(
-                    "error: selectors and the all flag cannot be used when passing resource/name arguments"
-                    if any("/" in a for a in self.args)
-                    else "error: name cannot be provided when a selector is specified"
-                )
-            if self.everywhere:
-                raise KubectlError("error: a resource cannot be retrieved by name across all namespaces")
-            return [self.api.get(kind.kind, self.namespace, name)]
-        return self.api.list(kind.kind, where, self.selector(), self.flag("field-selector") or None)
+        if not name:
+            where = None if self.everywhere else self.namespace
+            return self.api.list(kind.kind, where, self.selector(), self.flag("field-selector") or None)
+        if self.filtered:
+            raise error("selector and slash" if any("/" in a for a in self.args) else "selector and name")
+        if self.everywhere:
+            raise error("name everywhere")
+        return [self.api.get(kind.kind, self.namespace, name)]
+
+    @property
+    def filtered(self) -> bool:
+        """Whether objects are chosen by something else than their names."""
+        return bool(self.flag("selector") or self.flag("field-selector") or self.flag("all"))
 
     def collect(self, need_filter: bool = False, doing: str = "") -> list[Object]:
         """Every stored object that files and arguments name; those that are not there become errors of the call.
 
         *need_filter*: naming a kind alone is not enough. *doing*: the verb for errors about objects of a file.
         """
-        if self.flag("filename", []):
+        if self.flag("filename"):
             return [obj for source, document in self.documents() for obj in self._stored(source, document, doing)]
         if not self.args:
-            raise KubectlError(NO_RESOURCES)
+            raise error("resources")
+        if self.flag("selector") and self.flag("all"):
+            raise error("all and selector")
         found: list[Object] = []
-        filtered = self.flag("selector") or self.flag("all", False) or self.flag("field-selector")
-        if self.flag("selector") and self.flag("all", False):
-            raise KubectlError("error: setting 'all' parameter but found a non empty selector. ")
         for kind, name in self.resources():
-            if need_filter and not name and not filtered:
-                raise KubectlError("error: resource(s) were provided, but no name was specified")
+            if need_filter and not name and not self.filtered:
+                raise error("no name")
             try:
                 found += self.matching(kind, name)
-            except ApiError as error:
-                self.errors.append(error)
+            except ApiError as wrong:
+                self.errors.append(wrong)
         return found
 
     def _stored(self, source: str, document: Document, doing: str) -> list[Object]:
@@ -216,50 +200,36 @@ class Call:
                 raise document.error or KubectlError("error: no objects found")
             obj = self.place(document.obj)
             return [self.api.get(obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"].get("name", ""))]
-        except ApiError as error:
-            self.errors.append(FileError(doing, source, error) if doing else error)
-        except KubectlError as error:
-            self.errors.append(error)
+        except ApiError as wrong:
+            self.errors.append(FileError(doing, source, wrong) if doing else wrong)
+        except KubectlError as wrong:
+            self.errors.append(wrong)
         return []
 
     def pod(self, text: str) -> Object:
         """The Pod that ``POD`` or ``TYPE/NAME`` means: of a Service or a workload the first that it selects. Raises
         ApiError NotFound, and KubectlError where there is none to take."""
-        kind, name = (self.resources([text])[0]) if "/" in text else (KINDS["Pod"], text)
+        kind, name = self.resources([text] if "/" in text else ["pod", text])[0]
         obj = self.api.get(kind.kind, self.namespace, name)
         if kind.kind == "Pod":
             return obj
         selector = (obj.get("spec") or {}).get("selector")
         if not selector:
-            raise KubectlError(
-                f"error: cannot attach to *v1.{kind.kind}: invalid {kind.singular} '{name}': {kind.kind} is defined without a "
-                "selector"
-            )
+            raise error("no selector", kind=kind.kind, word=kind.singular, name=name)
         chosen = selectors.from_labels(selector) if kind.kind == "Service" else selectors.from_label_selector(selector)
         pods = self.api.list("Pod", self.namespace, chosen)
         if not pods:
-            raise KubectlError("error: timed out waiting for the condition", f"{kind.singular}/{name} selects no Pod.")
+            raise error("no pod", f"{kind.singular}/{name} selects no Pod.")
         return min(pods, key=lambda p: ((p.get("status") or {}).get("phase") != "Running", p["metadata"]["name"]))
 
 
 def _kinds(words: str) -> list[Kind]:
     found: list[Kind] = []
     for word in words.split(","):
-        if word == "all":
-            found += [KINDS[k] for k in ALL]
-            continue
-        kind = kinds.find(word)
         if not word:
-            raise KubectlError("error: arguments in resource/name form must have a single resource and name")
-        if kind is None:
-            raise KubectlError(f'error: the server doesn\'t have a resource type "{word}"')
-        found.append(kind)
+            raise error("one resource")
+        kind = kinds.find(word)
+        if kind is None and word != "all":
+            raise error("resource type", word=word)
+        found += [kind] if kind else [KINDS[k] for k in ALL]
     return found
-
-
-NO_RESOURCES = """error: You must provide one or more resources by argument or filename.
-Example resource specifications include:
-   '-f rsrc.yaml'
-   '--filename=rsrc.json'
-   '<resource> <name>'
-   '<resource>'"""

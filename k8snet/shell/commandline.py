@@ -10,12 +10,10 @@ import difflib
 import re
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import resources
 from typing import Any
 
-import yaml
-
 from k8snet.manifests.errors import KubectlError
+from k8snet.shell.texts import error, table
 
 
 @dataclass(frozen=True)
@@ -43,77 +41,75 @@ class Line:
 
 @cache
 def commands() -> dict[str, dict[str, Any]]:
-    """``commands.yaml``, with each command's flags parsed under ``known``."""
-    text = resources.files("k8snet.shell").joinpath("commands.yaml").read_text(encoding="utf-8")
-    data = yaml.safe_load(text)
+    """Every command by its full name, with its flags parsed under ``known``; an empty row is not simulated."""
+    data = table("commands")
     everywhere = _flags(data["everywhere"])
-    return {name: {**row, "known": everywhere | _flags(row)} for name, row in data["commands"].items()}
+    rows = {name: {**row, "known": everywhere | _flags(row)} for name, row in data["commands"].items()}
+    return rows | {name: {} for name in data["not_simulated"].split(", ")}
 
 
 def _flags(row: dict[str, Any]) -> dict[str, Flag]:
-    found = {}
+    found: dict[str, Flag] = {}
     for group in ("later", "also", "flags"):
         for word in str(row.get(group) or "").split():
-            name, _, kind = word.partition("=")
+            name, equals, kind = word.partition("=")
             name, _, short = name.partition(",")
-            flag = Flag(name, short, "=" + kind if "=" in word else "", group != "later")
-            found[f"--{name}"] = flag
-            if short:
-                found[f"-{short}"] = flag
+            flag = Flag(name, short, equals + kind, group != "later")
+            found |= {f"--{name}": flag, f"-{short or '-' + name}": flag}
     return found
+
+
+def below(command: str) -> list[str]:
+    """The commands directly below a command, by their last word; of the empty command, all commands."""
+    return [name.rpartition(" ")[2] for name in commands() if name.rpartition(" ")[0] == command]
 
 
 def parse(words: list[str]) -> Line:
     """The parts of a command line. Raises KubectlError, worded as kubectl words it."""
-    table = commands()
-    front, after = words, None
-    if "--" in words:
-        cut = words.index("--")
-        front, after = words[:cut], words[cut + 1 :]
-    command, rest = _find(front, table)
-    row = table[command] if command else {"known": table["version"]["known"]}
-    line = Line(command, [], after=after)
+    cut = words.index("--") if "--" in words else len(words)
+    command, rest = _find(words[:cut])
+    if command and not commands()[command]:
+        raise error("not simulated", "The real kubectl has this command; k8snet does not.", command=command)
+    line = Line(command, [], after=words[cut + 1 :] if cut < len(words) else None)
     try:
-        _read(rest, row["known"], line)
-    except ValueError as error:
-        raise KubectlError(f"error: {error}\nSee '{('kubectl ' + command).strip()} --help' for usage.") from None
+        _read(rest, _known(command), line)
+    except ValueError as wrong:
+        raise error("usage", problem=wrong, command=f"kubectl {command}".strip()) from None
     return line
 
 
-def _find(words: list[str], table: dict[str, Any]) -> tuple[str, list[str]]:
+def _known(command: str) -> dict[str, Flag]:
+    return dict(commands()[command or "rollout"].get("known", {}))
+
+
+def _find(words: list[str]) -> tuple[str, list[str]]:
     """The longest command that *words* begin with (flags may stand before it), and the words that are left."""
-    command, rest, i = "", list(words), 0
+    rows, command, rest, i = commands(), "", list(words), 0
+    aliases = {
+        f"{name.rpartition(' ')[0]} {row['alias']}".strip(): name for name, row in rows.items() if "alias" in row
+    }
     while i < len(rest):
         word = rest[i]
         if word.startswith("-"):
-            flag = table[command or "version"]["known"].get(word.partition("=")[0])
+            flag = _known(command).get(word.partition("=")[0])
             i += 2 if flag and flag.type and "=" not in word and not flag.type.startswith("=?") else 1
             continue
-        longer = next(
-            (
-                name
-                for name, row in table.items()
-                if name.rpartition(" ")[0] == command and word in (name.rpartition(" ")[2], row.get("alias"))
-            ),
-            None,
-        )
-        if longer is None:
+        longer = f"{command} {word}".strip()
+        if longer not in rows and longer not in aliases:
             break
-        command, rest = longer, rest[:i] + rest[i + 1 :]
+        command, rest = aliases.get(longer, longer), rest[:i] + rest[i + 1 :]
     if not command and i < len(rest):
-        raise KubectlError(unknown(rest[i], [name for name in table if " " not in name]), _unknown_hint(rest[i]))
+        hint = "Leave out the word kubectl: only what follows it is wanted here." if rest[i] == "kubectl" else ""
+        raise KubectlError(_unknown(rest[i]), hint)
     return command, rest
 
 
-def unknown(word: str, known: list[str]) -> str:
+def _unknown(word: str) -> str:
     """cobra's answer to a word that is no command, with what is spelt alike."""
+    known = below("")
     near = [name for name in known if name.startswith(word.lower())] or difflib.get_close_matches(word.lower(), known)
     meant = "\n\nDid you mean this?\n" + "".join(f"\t{name}\n" for name in near) if near else ""
     return f'error: unknown command "{word}" for "kubectl"{meant}'
-
-
-def _unknown_hint(word: str) -> str:
-    return "Leave out the word kubectl: only what follows it is wanted here." if word == "kubectl" else ""
 
 
 def _read(words: list[str], known: dict[str, Flag], line: Line) -> None:
@@ -125,10 +121,9 @@ def _read(words: list[str], known: dict[str, Flag], line: Line) -> None:
             line.args.append(word)
         elif word.startswith("--"):
             name, given, value = word.partition("=")
-            flag = known.get(name)
-            if flag is None:
+            if name not in known:
                 raise ValueError(f"unknown flag: {name}")
-            _set(line, flag, value if given else None, queue, f"--{flag.name}")
+            _set(line, known[name], value if given else None, queue, name)
         else:
             _shorthands(word, known, line, queue)
 
@@ -136,43 +131,31 @@ def _read(words: list[str], known: dict[str, Flag], line: Line) -> None:
 def _shorthands(word: str, known: dict[str, Flag], line: Line, queue: list[str]) -> None:
     letters = word[1:]
     while letters:
-        flag, rest = known.get("-" + letters[0]), letters[1:]
+        flag, spelt, rest = known.get("-" + letters[0]), f"'{letters[0]}' in {word}", letters[1:]
         if flag is None:
-            raise ValueError(f"unknown shorthand flag: '{letters[0]}' in {word}")
-        if rest.startswith("=") or (rest and flag.type):
-            _set(line, flag, rest.removeprefix("="), queue, f"'{letters[0]}' in {word}")
-            return
-        _set(line, flag, None, queue, f"'{letters[0]}' in {word}")
-        letters = rest
+            raise ValueError(f"unknown shorthand flag: {spelt}")
+        joined = rest.startswith("=") or (rest and flag.type)
+        _set(line, flag, rest.removeprefix("=") if joined else None, queue, spelt)
+        letters = "" if joined else rest
 
 
 def _set(line: Line, flag: Flag, value: str | None, queue: list[str], spelt: str) -> None:
     kind = flag.type
     if not flag.simulated:
-        raise KubectlError(f"error: the flag {flag} of the real kubectl is not simulated")
-    if value is None and kind.startswith("=?"):
-        value = kind[2:]
-    elif value is None and kind:
+        raise error("flag not simulated", flag=flag)
+    if value is None and (not kind or kind.startswith("=?")):
+        value = kind[2:] or "true"
+    elif value is None:
         if not queue:
             raise ValueError(f"flag needs an argument: {spelt}")
         value = queue.pop(0)
-    if not kind:
-        line.flags[flag.name] = _bool(flag, "true" if value is None else value)
-    elif kind == "=i":
-        if not re.fullmatch(r"[-+]?\d+", value or ""):
-            raise ValueError(
-                f'invalid argument "{value}" for "{flag}" flag: strconv.ParseInt: parsing "{value}": invalid syntax'
-            )
-        line.flags[flag.name] = int(value or 0)
-    elif kind == "=*":
+    wanted = {"": r"[1tT]|true|TRUE|True|[0fF]|false|FALSE|False", "=i": r"[-+]?\d+"}.get(kind)
+    if wanted and not re.fullmatch(wanted, value):
+        parse_as = "ParseInt" if kind else "ParseBool"
+        raise ValueError(
+            f'invalid argument "{value}" for "{flag}" flag: strconv.{parse_as}: parsing "{value}": invalid syntax'
+        )
+    if kind == "=*":
         line.flags.setdefault(flag.name, []).append(value)
     else:
-        line.flags[flag.name] = value
-
-
-def _bool(flag: Flag, value: str) -> bool:
-    if value not in ("1", "t", "T", "true", "TRUE", "True", "0", "f", "F", "false", "FALSE", "False"):
-        raise ValueError(
-            f'invalid argument "{value}" for "{flag}" flag: strconv.ParseBool: parsing "{value}": invalid syntax'
-        )
-    return value[0] in "1tT"
+        line.flags[flag.name] = int(value) if kind == "=i" else value if kind else value[0] in "1tT"

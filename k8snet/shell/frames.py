@@ -37,11 +37,6 @@ def is_missing(error: KubernetesError) -> bool:
     return isinstance(api, ApiError) and api.status.reason == "NotFound"
 
 
-def collected(errors: Sequence[KubernetesError]) -> list[KubernetesError]:
-    """What a step hands on: nothing, its one error, or all as one."""
-    return list(errors) if len(errors) < 2 else [Aggregate(errors)]
-
-
 def text(errors: Sequence[KubernetesError]) -> str:
     """Everything that kubectl prints on standard error when a command ends with these errors; each text ends its line."""
     if len(errors) == 1 and isinstance(errors[0], Aggregate):

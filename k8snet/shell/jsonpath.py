@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from k8snet.manifests.errors import KubectlError
+from k8snet.shell.texts import error
 
 _TOKEN = re.compile(
     r"""(?P<deep>\.\.)|\.(?P<star>\*)|\.?(?P<field>(?:\\.|[^\s.\[\]{}()'"\\,@$?=!<>*|&])+)|\.(?=\[)"""
@@ -33,21 +33,10 @@ class BadPathError(ValueError):
 def render(template: str, data: Any) -> str:
     """What ``kubectl get -o jsonpath=TEMPLATE`` prints. Raises KubectlError in kubectl's words."""
     try:
-        parts = _split(template)
-        return "".join(_output(parts, data))
-    except BadPathError as error:
-        raise KubectlError(f"error: error parsing jsonpath {template}, {error}") from None
-    except IndexError as error:
-        raise KubectlError(
-            f'error: error executing jsonpath "{template}": Error executing template: {error}. Printing more information'
-            f" for debugging the template:\n\ttemplate was:\n\t\t{template}"
-        ) from None
-
-
-def relaxed(path: str) -> str:
-    """The expression that ``--sort-by`` and custom columns mean: ``x.y``, ``.x.y`` and ``{.x.y}`` are the same."""
-    inner = path.strip().removeprefix("{").removesuffix("}")
-    return inner if inner.startswith(("$", "@", "[")) else "." + inner.lstrip(".")
+        return "".join(_output(_split(template), data))
+    except (BadPathError, IndexError) as wrong:
+        key = "jsonpath" if isinstance(wrong, BadPathError) else "jsonpath run"
+        raise error(key, template=template, problem=wrong) from None
 
 
 def text(found: Any) -> str:

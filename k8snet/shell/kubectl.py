@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from k8snet.manifests.errors import KubectlError, KubernetesError
+from k8snet.manifests.errors import KubernetesError
 from k8snet.shell import commandline, frames, generating, pods, reading, writing
 from k8snet.shell.call import Call
 from k8snet.shell.result import Result
+from k8snet.shell.texts import error
 
 current: Any = None
 """The cluster that the magics act on: the one made or used last."""
@@ -31,8 +32,8 @@ def run(cluster: Any, line: str, stdin: str = "") -> Result:
     """What ``kubectl LINE`` prints, and its exit code. *cluster* None: there is none. Nothing is raised."""
     try:
         words = shlex.split(line)
-    except ValueError as error:
-        return Result(stderr=f"sh: syntax error: {error}\n", exit_code=2)
+    except ValueError as wrong:
+        return Result(stderr=f"sh: syntax error: {wrong}\n", exit_code=2)
     if {"|", ">", "<", "&&", ";"} & set(words[: words.index("--")] if "--" in words else words):
         hint = "Only kubectl runs here, no pipes and no redirections: choose with -l, --field-selector or -o."
         return Result(stderr="sh: pipes and redirections are not simulated\n", exit_code=2, hint=hint)
@@ -42,8 +43,8 @@ def run(cluster: Any, line: str, stdin: str = "") -> Result:
     try:
         call.line = commandline.parse(words)
         answer = _command(call)(call)
-    except KubernetesError as error:
-        call.errors.append(error)
+    except KubernetesError as refused:
+        call.errors.append(refused)
     if cluster is not None:
         cluster.plane.settle()
     if answer is not None:
@@ -60,34 +61,29 @@ def namespace_of(cluster: Any) -> str:
 
 def _command(call: Call) -> Callable[[Call], Result | None]:
     name = call.line.command
-    row = commandline.commands().get(name, {})
-    if call.flag("help", False) or (not name and not call.args):
+    row = commandline.commands().get(name, {"group": True})
+    if call.flag("help") or (not name and not call.args):
         return _usage
-    if row.get("group") or not name:
+    if row.get("group"):
         return _group
-    if name not in COMMANDS:
-        raise KubectlError(
-            f"error: kubectl {name} is not simulated", "The real kubectl has this command; k8snet does not."
-        )
     missing = [n for n in str(row.get("needs") or "").split() if n not in call.line.flags]
     if missing:
-        raise KubectlError("error: required flag(s) " + ", ".join(f'"{n}"' for n in missing) + " not set")
+        raise error("required flags", flags=", ".join(f'"{n}"' for n in missing))
     return COMMANDS[name]
 
 
 def _usage(call: Call) -> None:
     name = call.line.command
-    rows = commandline.commands()
-    below = [n for n in rows if n.rpartition(" ")[0] == name and (n in COMMANDS or rows[n].get("group"))]
-    usage = rows.get(name, {}).get("usage")
+    below = [word for word in commandline.below(name) if commandline.commands()[f"{name} {word}".strip()]]
+    usage = commandline.commands().get(name, {}).get("usage")
     call.out.append(f"Usage:\n  kubectl {name} {usage} [options]\n" if usage else "")
     if below:
-        call.out.append("Available Commands:\n" + "".join(f"  {n.rpartition(' ')[2]}\n" for n in below))
+        call.out.append("Available Commands:\n" + "".join(f"  {word}\n" for word in below))
 
 
 def _group(call: Call) -> Result:
     """A command that only has commands below it."""
     if call.args:
-        raise call.usage_error(f'unknown command "{call.args[0]}"')
+        raise call.usage_error("unknown command", word=call.args[0])
     _usage(call)
     return Result("".join(call.out), exit_code=1)

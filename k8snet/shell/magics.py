@@ -22,12 +22,8 @@ def load_ipython_extension(ipython: Any) -> None:
             sys.stdout.write(f"{result}\n")
 
     ipython.register_magic_function(magic, "line_cell", "kubectl")
-    ipython.set_hook("complete_command", _complete, str_key="%kubectl")
-    ipython.set_hook("complete_command", _complete, str_key="%%kubectl")
-
-
-def _complete(_: Any, event: Any) -> list[str]:
-    return complete(event.line)
+    for key in ("%kubectl", "%%kubectl"):
+        ipython.set_hook("complete_command", lambda _, event: complete(event.line), str_key=key)
 
 
 def complete(line: str) -> list[str]:
@@ -35,13 +31,12 @@ def complete(line: str) -> list[str]:
     words = line.split()[1:]
     begun = "" if not words or line.endswith(" ") else words.pop()
     plain = [w for w in words if not w.startswith("-")]
-    table = commandline.commands()
-    command = " ".join(plain)
-    below = [n.rpartition(" ")[2] for n in table if n.rpartition(" ")[0] == command]
+    table, command = commandline.commands(), " ".join(plain)
+    below = commandline.below(command)
     if begun.startswith("-"):
         known = table.get(plain[0] if plain else "", {}).get("known", {})
         found = [name for name in known if name.startswith("--")]
-    elif not plain or (below and table[command].get("group")):
+    elif not plain or (below and table.get(command, {}).get("group")):
         found = below
     elif plain[0] in ("exec", "logs"):
         found = _names("pods")

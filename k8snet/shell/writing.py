@@ -1,7 +1,7 @@
-"""kubectl commands that change the cluster: apply, create -f, replace, patch, delete, label, annotate, scale, rollout.
+"""kubectl commands that change the cluster: apply, create -f, patch, delete, label, annotate, scale, rollout restart.
 
-Facts: k8s.io/kubectl pkg/cmd/{apply,create,replace,patch,delete,label,annotate,scale,rollout}. Where the real one waits
-(delete, rollout status), simulated time passes.
+Facts: k8s.io/kubectl pkg/cmd/{apply,create,patch,delete,label,annotate,scale,rollout}. Where the real one waits (delete),
+simulated time passes.
 """
 
 from __future__ import annotations
@@ -18,11 +18,16 @@ from k8snet.manifests import hints
 from k8snet.manifests.errors import ApiError, KubectlError, KubernetesError
 from k8snet.manifests.kinds import KINDS, Object
 from k8snet.shell import printers
-from k8snet.shell.call import NO_RESOURCES, Call
-from k8snet.shell.frames import FileError, collected, is_missing
-from k8snet.shell.rollout import rollout_status
+from k8snet.shell.call import Call
+from k8snet.shell.frames import Aggregate, FileError, is_missing
+from k8snet.shell.texts import error
 
 WAIT_SECONDS = 600
+DRY_RUN = {"": "", "client": " (dry run)", "server": " (server dry run)"}
+FORCED = (
+    "Immediate deletion does not wait for confirmation that the running resource has been terminated. The resource may "
+    "continue to run on the cluster indefinitely."
+)
 
 
 def done(call: Call, obj: Object, verb: str) -> None:
@@ -30,27 +35,25 @@ def done(call: Call, obj: Object, verb: str) -> None:
     if call.flag("output"):
         call.out.append(printers.structured(call.flag("output"), [obj], True))
         return
-    suffix = {"": "", "client": " (dry run)", "server": " (server dry run)"}[call.dry_run]
-    call.out.append(f"{KINDS[obj['kind']].qualified}/{obj['metadata'].get('name', '')} {verb}{suffix}\n")
+    name = f"{KINDS[obj['kind']].qualified}/{obj['metadata'].get('name', '')}"
+    call.out.append(f"{name} {verb}{DRY_RUN[call.dry_run]}\n")
 
 
 @contextmanager
-def about(call: Call, verb: str, source: str, obj: Object) -> Iterator[None]:
+def _about(call: Call, verb: str, source: str, obj: Object) -> Iterator[None]:
     """Collect what goes wrong with one object, so that the others have their turn."""
     try:
         yield
-    except ApiError as error:
-        error.hint = error.hint or hints.hint(error, obj)
-        call.errors.append(FileError(verb, source, error) if source else error)
+    except ApiError as refused:
+        refused.hint = refused.hint or hints.hint(refused, obj)
+        call.errors.append(FileError(verb, source, refused) if source else refused)
 
 
 def _read(call: Call) -> list[tuple[str, Object]]:
     """The objects of all files that could be read, with the file's name, each in its namespace; the errors of the others
     are collected."""
-    if not call.flag("filename", []):
-        if call.args:
-            raise call.usage_error(f"Unexpected args: [{' '.join(call.args)}]")
-        raise KubectlError("error: must specify one of -f and -k")
+    if not call.flag("filename"):
+        raise call.usage_error("unexpected", args=" ".join(call.args)) if call.args else error("filename")
     found: list[tuple[str, Object]] = []
     errors: list[KubernetesError] = []
     for source, document in call.documents():
@@ -59,11 +62,11 @@ def _read(call: Call) -> list[tuple[str, Object]]:
                 raise document.error
             if document.obj is not None:
                 found.append((source, call.place(document.obj)))
-        except KubectlError as error:
-            errors.append(error)
-    call.errors += collected(errors) if call.line.command == "apply" else errors
+        except KubectlError as wrong:
+            errors.append(wrong)
+    call.errors += [Aggregate(errors)] if call.line.command == "apply" and len(errors) > 1 else errors
     if not found and not errors:
-        raise KubectlError(f"error: no objects passed to {call.line.command}")
+        raise error("no objects", command=call.line.command)
     return found
 
 
@@ -73,8 +76,8 @@ def apply(call: Call) -> None:
     for source, obj in _read(call):
         if not obj["metadata"].get("name"):
             call.errors.append(_nameless(source, obj))
-        elif selector is None or selector.matches(obj["metadata"].get("labels") or {}):
-            with about(call, "creating", source, obj):
+        elif selector.matches(obj["metadata"].get("labels") or {}):
+            with _about(call, "creating", source, obj):
                 applied = call.api.apply(obj, bool(dry_run))
                 call.warnings += applied.warnings
                 client_side = dry_run == "client" and applied.verb == "unchanged"
@@ -83,46 +86,34 @@ def apply(call: Call) -> None:
 
 def _nameless(source: str, obj: Object) -> KubectlError:
     """Why kubectl does not apply an object that has no name: it asks the server for the one that is there first."""
-    kind, meta = KINDS[obj["kind"]], obj["metadata"]
+    kind, version, meta = KINDS[obj["kind"]], obj["apiVersion"], obj["metadata"]
     if meta.get("generateName"):
-        return KubectlError(f"error: from {meta['generateName']}: cannot use generate name with apply")
-    version = f'Resource: "{obj["apiVersion"]}, Resource={kind.plural}", GroupVersionKind: "{obj["apiVersion"]}, Kind={kind.kind}"'
-    where = f'{version}\nName: "", Namespace: "{meta.get("namespace", "")}"\nfrom server for: "{source}"'
-    text = f"error: error when retrieving current configuration of:\n{where}: resource name may not be empty"
-    return KubectlError(text, "metadata.name is missing.")
+        return error("generate name", name=meta["generateName"])
+    names = {"version": version, "plural": kind.plural, "kind": kind.kind, "namespace": meta.get("namespace", "")}
+    return error("nameless", "metadata.name is missing.", source=source, **names)
 
 
 def create(call: Call) -> None:
     """``kubectl create -f``."""
     dry_run = call.dry_run
     for source, obj in _read(call):
-        with about(call, "creating", source, obj):
+        with _about(call, "creating", source, obj):
             done(call, obj if dry_run == "client" else call.api.create(obj, bool(dry_run)), "created")
-
-
-def replace(call: Call) -> None:
-    """``kubectl replace -f``."""
-    dry_run = call.dry_run
-    for source, obj in _read(call):
-        with about(call, "replacing", source, obj):
-            done(call, obj if dry_run == "client" else call.api.replace(obj, bool(dry_run)), "replaced")
 
 
 def patch(call: Call) -> None:
     """``kubectl patch -p``: strategic (lists merged by their key) or ``--type=merge``."""
-    if not call.flag("patch"):
-        raise KubectlError("error: must specify --patch or --patch-file containing the contents of the patch")
-    kind = call.flag("type", "strategic").lower()
-    if kind not in ("strategic", "merge", "json"):
-        raise KubectlError(f'error: --type must be one of [json merge strategic], not "{kind}"')
-    if kind == "json":
-        raise KubectlError("error: --type=json of the real kubectl is not simulated", "--type=merge is.")
+    text, kind = call.flag("patch"), call.flag("type", "strategic").lower()
+    if not text:
+        raise error("patch")
+    if kind not in ("strategic", "merge"):
+        raise error("json patch", "--type=merge is.") if kind == "json" else error("patch type", type=kind)
     try:
-        change = yaml.safe_load(call.flag("patch"))
+        change = yaml.safe_load(text)
     except yaml.YAMLError:
         change = None
     if not isinstance(change, dict):
-        raise KubectlError(f'error: unable to parse "{call.flag("patch")}": it is no YAML or JSON object')
+        raise error("bad patch", patch=text)
     for old in call.collect(need_filter=True):
         if kind == "merge":
             new = call.api.patch(*_key(old), change, dry_run=bool(call.dry_run))
@@ -137,39 +128,29 @@ def _key(obj: Object) -> tuple[str, str, str]:
 
 def delete(call: Call) -> None:
     """``kubectl delete``: goes on until what was deleted is gone, unless told ``--wait=false``."""
-    if not call.args and not call.flag("filename", []):
-        raise KubectlError(NO_RESOURCES)
-    force, dry_run = call.flag("force", False), call.dry_run
-    if force:
-        call.warnings.append(
-            "Immediate deletion does not wait for confirmation that the running resource has been terminated. The "
-            "resource may continue to run on the cluster indefinitely."
-        )
-    grace = call.flag("grace-period", -1)
-    grace = 0 if force and grace < 0 else 1 if call.flag("now", False) else grace
-    verb = "force deleted" if force else "deleted"
+    force, dry_run = call.flag("force"), call.dry_run
     found = call.collect(need_filter=True, doing="deleting")
-    if call.flag("ignore-not-found", False):
+    call.warnings += [FORCED] if force else []
+    grace = call.flag("grace-period", -1)
+    grace = 0 if force and grace < 0 else 1 if call.flag("now") else grace
+    if call.flag("ignore-not-found"):
         call.errors = [e for e in call.errors if not is_missing(e)]
     elif not found and not call.errors:
         call.out.append("No resources found\n")
     for obj in found:
-        with about(call, "deleting", "", obj):
+        with _about(call, "deleting", "", obj):
             if dry_run != "client":
                 call.api.delete(*_key(obj), grace if grace >= 0 else None, bool(dry_run))
-            _deleted(call, obj, verb)
+            _deleted(call, obj, "force deleted" if force else "deleted")
     if call.flag("wait", True) and not dry_run:
         wait_until(call, lambda: not any(_still_there(call, o) for o in found))
 
 
 def _deleted(call: Call, obj: Object, verb: str) -> None:
-    kind, meta = KINDS[obj["kind"]], obj["metadata"]
-    if call.flag("output") == "name":
-        call.out.append(f"{kind.qualified}/{meta['name']}\n")
-        return
-    suffix = {"": "", "client": " (dry run)", "server": " (server dry run)"}[call.dry_run]
-    where = f" from {meta['namespace']} namespace" if kind.namespaced else ""
-    call.out.append(f'{kind.qualified} "{meta["name"]}" {verb}{where}{suffix}\n')
+    kind, (_, namespace, name) = KINDS[obj["kind"]], _key(obj)
+    where = f" from {namespace} namespace" if kind.namespaced else ""
+    line = f'{kind.qualified} "{name}" {verb}{where}{DRY_RUN[call.dry_run]}\n'
+    call.out.append(f"{kind.qualified}/{name}\n" if call.flag("output") == "name" else line)
 
 
 def _still_there(call: Call, obj: Object) -> bool:
@@ -177,50 +158,45 @@ def _still_there(call: Call, obj: Object) -> bool:
     return found is not None and found["metadata"].get("uid") == obj["metadata"].get("uid")
 
 
-def wait_until(call: Call, ready: Callable[[], bool]) -> bool:
-    """Let simulated time pass, a second at a time, until something is so; False if it never came."""
+def wait_until(call: Call, ready: Callable[[], bool]) -> None:
+    """Let simulated time pass, a second at a time, until something is so, or for ten minutes."""
     call.plane.settle()
     for _ in range(WAIT_SECONDS):
         if ready():
-            return True
+            return
         call.plane.advance(1)
-    return ready()
 
 
 def label(call: Call) -> None:
     """``kubectl label`` and ``kubectl annotate``: ``key=value`` sets, ``key-`` takes away."""
     word = {"label": "label", "annotate": "annotation"}[call.line.command]
+    overwrite, field = call.flag("overwrite", False), f"{word}s"
     changes = [a for a in call.args if "=" in a or (a.endswith("-") and a != call.args[0])]
     call.line.args = [a for a in call.args if a not in changes]
-    if not call.args and not call.flag("filename", []):
-        raise KubectlError("error: one or more resources must be specified as <resource> <name> or <resource>/<name>")
+    if not call.args and not call.flag("filename"):
+        raise error("label resources")
     if not changes:
-        raise KubectlError(f"error: at least one {word} update is required")
-    wanted: dict[str, str | None] = {}
-    for change in changes:
-        key, sets, text = change.partition("=")
-        wanted[key if sets else key.removesuffix("-")] = text if sets else None
+        raise error("label changes", word=word)
+    parts = [change.partition("=") for change in changes]
+    wanted = {key if sets else key.removesuffix("-"): text if sets else None for key, sets, text in parts}
     for old in call.collect(need_filter=True):
-        field = f"{word}s"
         has = old["metadata"].get(field) or {}
         for key, value in wanted.items():
-            if value is not None and has.get(key, value) != value and not call.flag("overwrite", False):
-                raise KubectlError(f"error: '{key}' already has a value ({has[key]}), and --overwrite is false")
+            if value is not None and has.get(key, value) != value and not overwrite:
+                raise error("label taken", key=key, value=has[key])
             if value is None and key not in has:
                 call.out.append(f'{word} "{key}" not found.\n')
         new = call.api.patch(*_key(old), {"metadata": {field: wanted}}, dry_run=bool(call.dry_run))
         now_has = new["metadata"].get(field) or {}
-        shrunk = not call.flag("overwrite", False) and len(json.dumps(now_has)) < len(json.dumps(has))
-        changed = now_has != has
-        verb = "annotated" if word == "annotation" else "unlabeled" if shrunk else "labeled"
-        done(call, new, verb if changed or word == "annotation" else "not labeled")
+        verb = "labeled" if overwrite or len(json.dumps(now_has)) >= len(json.dumps(has)) else "unlabeled"
+        done(call, new, "annotated" if word == "annotation" else verb if now_has != has else "not labeled")
 
 
 def scale(call: Call) -> None:
     """``kubectl scale --replicas``."""
-    count = call.flag("replicas", -1)
+    count = call.flag("replicas")
     if count < 0:
-        raise KubectlError("error: The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0")
+        raise error("replicas")
     found = call.collect(need_filter=True)
     if not found and call.errors:
         call.errors = [KubectlError(f"error: no objects passed to scale {call.errors[0].message}")]
@@ -232,56 +208,17 @@ def scale(call: Call) -> None:
 
 def restart(call: Call) -> None:
     """``kubectl rollout restart``: a new annotation in the Pod template."""
-    for obj in _rollouts(call):
+    if not call.args and not call.flag("filename"):
+        raise error("rollout")
+    for obj in call.collect():
+        if obj["kind"] not in ("Deployment", "DaemonSet", "StatefulSet"):
+            raise error("restart", resource=KINDS[obj["kind"]].resource, name=obj["metadata"]["name"])
         stamp = {"kubectl.kubernetes.io/restartedAt": call.plane.store.timestamp()}
         change = {"spec": {"template": {"metadata": {"annotations": stamp}}}}
         done(call, call.api.patch(*_key(obj), change), "restarted")
 
 
-def status(call: Call) -> None:
-    """``kubectl rollout status``: a line for each step, until the rollout is done or has failed."""
-    for obj in _rollouts(call):
-        key = _key(obj)
-        said: list[str] = []
-
-        def ready(key: tuple[str, str, str] = key, said: list[str] = said) -> bool:
-            text, over = rollout_status(call.plane.store.get(*key) or {})
-            if said[-1:] != [text]:
-                said.append(text)
-            return over
-
-        over = wait_until(call, ready) if call.flag("watch", True) else ready()
-        call.out += [line for line in said if not line.startswith("error")]
-        if said[-1].startswith("error") or (not over and call.flag("watch", True)):
-            raise KubectlError(
-                said[-1] if said[-1].startswith("error") else "error: timed out waiting for the condition"
-            )
-
-
-def _rollouts(call: Call) -> list[Object]:
-    if not call.args and not call.flag("filename", []):
-        raise KubectlError("error: required resource not specified")
-    found = call.collect()
-    for obj in found:
-        if obj["kind"] not in ("Deployment", "DaemonSet", "StatefulSet"):
-            kind = KINDS[obj["kind"]]
-            raise KubectlError(
-                f'error: {kind.resource} "{obj["metadata"]["name"]}" {call.line.command.split()[-1]}ing is not supported'
-                if call.line.command.endswith("restart")
-                else f"error: no status viewer has been implemented for {kind.kind}"
-            )
-    return found
-
-
 COMMANDS: dict[str, Callable[[Call], Any]] = {
-    "apply": apply,
-    "create": create,
-    "replace": replace,
-    "patch": patch,
-    "delete": delete,
-    "label": label,
-    "annotate": label,
-    "scale": scale,
-    "rollout status": status,
+    "apply": apply, "create": create, "patch": patch, "delete": delete, "label": label, "annotate": label, "scale": scale,
     "rollout restart": restart,
-}
+}  # fmt: skip

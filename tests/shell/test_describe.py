@@ -168,7 +168,7 @@ def test_every_kind_can_be_described_however_empty(cluster: Cluster, kind: str) 
 
 def test_a_deployment_tells_its_replica_sets_apart(cluster: Cluster) -> None:
     cluster.kubectl("create deployment web --image=nginx --replicas=2")
-    cluster.kubectl("rollout status deployment web")
+    cluster.advance(5)
     text = cluster.kubectl("describe deployment web").stdout
     assert "Replicas:               2 desired | 2 updated | 2 total | 2 available | 0 unavailable\n" in text
     assert "OldReplicaSets:  <none>\n" in text

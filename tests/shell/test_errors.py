@@ -133,7 +133,9 @@ def test_bad_command_lines(shop: Cluster, line: str, stderr: str) -> None:
 
 
 def test_a_command_that_is_not_simulated_says_so(cluster: Cluster) -> None:
-    assert "not simulated" in cluster.kubectl("top pods").stderr
+    assert "not simulated" in cluster.kubectl("top pods -n shop --containers").stderr
+    assert "not simulated" in cluster.kubectl("rollout status deployment web").stderr
+    assert "not simulated" in cluster.kubectl("get pods -o go-template=x").stderr
     assert "not simulated" in cluster.kubectl("get pods --template=x").stderr
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from k8snet.cluster import Cluster
 from k8snet.manifests.kinds import KINDS, Object
-from k8snet.shell.printers import Look, columns, table
+from k8snet.shell import texts
+from k8snet.shell.printers import Look, table
 from k8snet.shell.tabs import align
 from k8snet.shell.values import duration
 
@@ -21,7 +22,7 @@ def obj(kind: str, name: str = "x", **fields: object) -> Object:
 def cells(kind: str, wide: bool = False, **fields: object) -> dict[str, str]:
     """The one row of a table, by column."""
     head, row = table(kind, [obj(kind, **fields)], 300, Look(wide=wide)).splitlines()
-    starts = [head.index(name.lstrip("+")) for name in columns()[kind] if wide or not name.startswith("+")]
+    starts = [head.index(name.lstrip("+")) for name in texts.table("columns")[kind] if wide or not name.startswith("+")]
     ends = [*starts[1:], None]
     return {head[a:b].strip(): row[a:b].strip() for a, b in zip(starts, ends, strict=True)}
 
@@ -210,9 +211,3 @@ def test_a_watch_lists_the_changes_so_far_and_says_why_it_ends(shop: Cluster) ->
     assert len(rows) >= 3
     assert "seen=yes" not in rows[0] and "seen=yes" in rows[-1]
     assert "watch" in result.hint
-
-
-def test_custom_columns(shop: Cluster) -> None:
-    text = str(shop.kubectl("get pods -o custom-columns=POD:.metadata.name,IP:.status.podIP,NONE:.spec.nope"))
-    assert text.splitlines()[0] == "POD        IP           NONE"
-    assert text.splitlines()[1].endswith("<none>")

@@ -43,4 +43,4 @@ def test_completion_of_commands_kinds_and_names(shop: Cluster) -> None:
     assert complete("%kubectl describe svc/my") == ["svc/my-service"]
     assert complete("%kubectl exec cl") == ["client"]
     assert "--show-labels" in complete("%kubectl get pods --show")
-    assert "status" in complete("%kubectl rollout st")
+    assert complete("%kubectl rollout res") == ["restart", "resume"]
