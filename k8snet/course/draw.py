@@ -17,7 +17,7 @@ APPS = (
     "cart", "orders", "catalog", "payments", "search", "reviews", "stock", "mailer", "tickets", "ledger", "quotes", "feeds",
 )  # fmt: skip
 TEAMS = ("shop", "billing", "depot", "media", "travel", "library", "clinic", "garden", "harbour", "studio")
-PORTS = (8000, 8008, 8080, 8081, 8088, 8090, 8181, 8443, 8888, 9000, 9090, 9292)
+PORTS = range(8000, 9100, 10)
 SERVICE_PORTS = (80, 81, 88, 443, 591, 800, 808, 880)
 
 
@@ -30,6 +30,11 @@ def generator(course: str, student: str, task: str) -> random.Random:
 def several(rng: random.Random, pool: Sequence[str], count: int) -> list[str]:
     """*count* different members of a pool."""
     return rng.sample(list(pool), count)
+
+
+def numbered(rng: random.Random, pool: Sequence[str]) -> str:
+    """A name that few others draw, such as ``shop-417``: for what an answer must contain."""
+    return f"{rng.choice(pool)}-{rng.randrange(100, 1000)}"
 
 
 def shuffled(rng: random.Random, lines: Sequence[str], distractor: str) -> str:
@@ -63,11 +68,11 @@ def _head(version: str, kind: str, name: str, namespace: str, labels: Mapping[st
 
 
 def _containers(name: str, ports: Mapping[str, int], indent: str, image: str, node: str = "") -> str:
-    lines = [*([f"nodeName: {node}"] if node else []), "containers:", f"  - name: {name}", f"    image: {image}"]
-    lines += ["    ports:"] if ports else []
-    for key, port in ports.items():
-        lines += [f"      - {flow({'name': key, 'containerPort': port} if key else {'containerPort': port})}"]
-    return "".join(f"{indent}{line}\n" for line in lines)
+    listed = ", ".join(
+        flow({"name": key, "containerPort": p} if key else {"containerPort": p}) for key, p in ports.items()
+    )
+    line = f"containers: [{{name: {name}, image: {image}{f', ports: [{listed}]' if listed else ''}}}]\n"
+    return (f"{indent}nodeName: {node}\n" if node else "") + indent + line
 
 
 def namespace(name: str, labels: Mapping[str, str] = {}) -> str:

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import random
 
-from k8snet.course.draw import APPS, PORTS, SERVICE_PORTS, TEAMS, flow, join, namespace, pod, service, several, shuffled
+from k8snet.course.draw import (
+    APPS,
+    PORTS,
+    SERVICE_PORTS,
+    TEAMS,
+    flow,
+    join,
+    namespace,
+    numbered,
+    pod,
+    service,
+    several,
+    shuffled,
+)
 from k8snet.course.expect import Connects, Matrix
 from k8snet.course.task import Scenario
 
@@ -49,7 +62,7 @@ def t05_allow_role(rng: random.Random) -> Scenario:
 
 
 def t05_own_namespace(rng: random.Random) -> Scenario:
-    home, away = several(rng, TEAMS, 2)
+    home, away = numbered(rng, TEAMS), numbered(rng, TEAMS)
     first, second, third = several(rng, APPS, 3)
     port = rng.choice(PORTS)
     inside = (f"{home}/{first}", f"{home}/{second}")
@@ -71,7 +84,7 @@ def t05_own_namespace(rng: random.Random) -> Scenario:
 
 def t05_repair_peer(rng: random.Random) -> Scenario:
     server, caller = several(rng, APPS, 2)
-    team, away = several(rng, TEAMS, 2)
+    team, away = numbered(rng, TEAMS), numbered(rng, TEAMS)
     good, bad = several(rng, ROLES, 2)
     port, front = rng.choice(PORTS), rng.choice(SERVICE_PORTS)
     fault = rng.choice(("dash", "label", "port", "target"))

@@ -1,0 +1,131 @@
+"""Every task for many students: its model answer solves it, it has one answer, and another student's is not enough."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from k8snet.course import judge
+from k8snet.course.exercise import SAMPLE
+from k8snet.course.task import FORMS, STATIONS, assignments, sheet, tasks
+from tests.course import answers, mutants, rates
+
+TASKS = list(tasks().values())
+MANIFEST_KINDS = ("write", "repair", "arrange", "probes")
+# A sample for every run; all of them where tests may be slow.
+FEW, ALL = range(6), range(200)
+
+
+def named(chosen):
+    return [pytest.param(t, id=t.id) for t in chosen]
+
+
+def solve(task, scenario, values=None):
+    values = scenario.values if values is None else values
+    return judge.judge(task, scenario, answers.model(task.id, values), answers.probes(task.id, values))
+
+
+def hold_to_its_promises(task, seeds):
+    """A draw is solved by its model answer, by every alternative, and not by doing nothing; its answer is not ambiguous."""
+    for n in seeds:
+        scenario = task.scenario(f"student-{n}")
+        feedback = solve(task, scenario)
+        assert feedback.solved, f"student-{n}: {feedback}"
+        for other in answers.alternatives(task.id, scenario.values):
+            found = judge.judge(task, scenario, other, answers.probes(task.id, scenario.values))
+            assert found.solved, f"student-{n}: {found}\n{other}"
+        if task.kind in MANIFEST_KINDS:
+            idle = "kubectl get pods"
+            assert judge.judge(task, scenario, idle).score == 0, f"student-{n}: doing nothing earns something"
+        if task.kind == "explain":
+            assert len(judge.true_options(scenario, judge.ask(scenario))) == 1, f"student-{n}"
+            assert len(set(scenario.options)) == len(scenario.options) >= 3
+        if task.kind == "drop":
+            assert judge.station(judge.ask(scenario)) in STATIONS, f"student-{n}: nothing stops it"
+        if scenario.request:
+            first, again = judge.ask(scenario), judge.ask(scenario)
+            assert first.outcome.kind == again.outcome.kind != "undefined"
+
+
+@pytest.mark.parametrize("task", named(TASKS))
+def test_model_answers_solve_what_is_drawn(task):
+    hold_to_its_promises(task, FEW)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", named(TASKS))
+def test_model_answers_solve_every_draw(task):
+    hold_to_its_promises(task, ALL)
+
+
+def full_marks_with_another_draw(task, pairs):
+    """For each pair of students whether the one's answer is full marks for the other."""
+    for a, b in pairs:
+        mine, other = task.scenario(f"student-{a}"), task.scenario(f"student-{b}")
+        yield a, b, solve(task, other, mine.values).solved
+
+
+@pytest.mark.parametrize("task", named(t for t in TASKS if t.kind in ("write", "repair", "arrange")))
+def test_another_students_answer_is_not_enough(task):
+    pairs = [random.Random(n).sample(ALL, 2) for n in range(12)]
+    assert [(a, b) for a, b, solved in full_marks_with_another_draw(task, pairs) if solved] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", named(t for t in TASKS if t.kind in ("write", "repair", "arrange")))
+def test_no_students_answer_is_enough_for_another(task):
+    pairs = zip(ALL, [*ALL[1:], ALL[0]], strict=True)
+    assert [(a, b) for a, b, solved in full_marks_with_another_draw(task, pairs) if solved] == []
+
+
+@pytest.mark.parametrize("name", [n for n, a in assignments().items() if a.tasks])
+def test_an_assignment_mixes_kinds_and_draws_no_two_tasks_alike(name):
+    found = assignments()[name].tasks
+    assert len(found) >= 6 and len({t.kind for t in found}) >= 4
+    for n in FEW:
+        drawn = [t.scenario(f"student-{n}") for t in found]
+        assert len(
+            {(s.manifests, s.given, s.lines, s.request, sheet(t, s)) for t, s in zip(found, drawn, strict=True)}
+        ) == len(found)
+
+
+@pytest.mark.parametrize("task", named(TASKS))
+def test_rows_are_complete(task):
+    assert task.kind in FORMS and task.assignment in assignments()
+    assert len(task.hints) == 3 and task.points > 0 and task.teaches
+    scenario = task.scenario(SAMPLE)
+    for text in (task.text, *task.hints):
+        assert text.format_map(scenario.words()).strip()
+    assert (task.kind in ("predict", "drop", "explain")) is bool(scenario.request or scenario.questions)
+    assert (task.kind in MANIFEST_KINDS) is bool(scenario.expect)
+
+
+def test_draws_vary_and_repeat():
+    for task in TASKS:
+        one, same, other = (sheet(task, task.scenario(s)) for s in ("ada", "ada", "bob"))
+        assert one == same
+        assert one != other or len({sheet(task, task.scenario(str(n))) for n in range(5)}) > 1
+        assert sheet(task, task.scenario("ada", "another term")) != one or task.kind in ("predict", "drop")
+
+
+@pytest.mark.parametrize("task", named(t for t in TASKS if t.kind in ("write", "repair")))
+def test_checks_see_mistakes_and_nothing_else(task):
+    _, wrong, misjudged = mutants.run(task, "sample", sample=20)
+    assert [(what, "wrong" if w else "right") for what, w, _ in misjudged] == [] and wrong
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", named(t for t in TASKS if t.kind in ("write", "repair")))
+def test_checks_see_every_mistake_and_nothing_else(task):
+    for student in ("student-1", "student-2"):
+        count, wrong, misjudged = mutants.run(task, student)
+        assert count >= mutants.LEAST and wrong
+        assert [(what, "wrong" if w else "right") for what, w, _ in misjudged] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", named(t for t in TASKS if t.kind in rates.FEW_OPTIONS))
+def test_no_blind_answer_is_right_for_most(task):
+    different, commonest, copied, _ = rates.rates(task)
+    assert different >= 3 and commonest < 0.6 and copied < 0.6
