@@ -74,7 +74,7 @@ def _in_order(kept: list[Object], merged: list[Object], key: str, order: list[An
 
 
 def _has(key: str, item: Any) -> bool:
-    return isinstance(item, dict) and key in item
+    return isinstance(item, dict) and isinstance(item.get(key), (str, int))
 
 
 def json_merge(target: Any, patch: Any) -> Any:

@@ -73,7 +73,7 @@ def warnings(obj: Object) -> list[str]:
     """What the server says about an object that it takes (pkg/api/service/warnings.go, pkg/api/pod/warnings.go)."""
     spec = obj.get("spec") or {}
     found = []
-    if obj.get("kind") == "Service":
+    if obj.get("kind") == "Service" and isinstance(spec, dict):
         if spec.get("externalName") and spec.get("type") != "ExternalName":
             found.append('spec.externalName is ignored when spec.type is not "ExternalName"')
         if spec.get("clusterIP") == "None" and spec.get("sessionAffinity") not in (None, "None"):

@@ -236,3 +236,14 @@ def test_apply_needs_a_name_and_goes_on_with_the_other_objects(cluster: Cluster)
     assert 'from server for: "STDIN": resource name may not be empty' in result.stderr
     generated = service("web").replace("name: web", "generateName: web-", 1)
     assert cluster.kubectl("apply -f -", generated).stderr == "error: from web-: cannot use generate name with apply\n"
+
+
+def test_a_list_where_the_spec_belongs_is_refused_in_words(cluster: Cluster) -> None:
+    manifest = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: [{ports: [{port: 80}]}]\n"
+    assert "cannot unmarshal array into Go struct field Service.spec" in cluster.apply(manifest).stderr
+
+
+def test_a_list_where_a_merge_key_belongs_is_refused_in_words(cluster: Cluster) -> None:
+    cluster.apply(service("web"))
+    broken = service("web").replace("port: 80", "port: [80]", 1)
+    assert "unrecognized type" in cluster.apply(broken).stderr and "[80]" in broken
