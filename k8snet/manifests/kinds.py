@@ -50,6 +50,8 @@ class Kind:
 
 
 _NET, _GW = "networking.k8s.io/v1", "gateway.networking.k8s.io/v1"
+# Versions that the server takes, too; what it stores and prints is the kind's own.
+ALSO_SERVED = {"gateway.networking.k8s.io/v1beta1": _GW}
 
 KINDS: Mapping[str, Kind] = {
     k.kind: k
@@ -74,7 +76,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("GatewayClass", _GW, "gatewayclasses", ("gc",), namespaced=False),
         Kind("Gateway", _GW, "gateways", ("gtw",)),
         Kind("HTTPRoute", _GW, "httproutes"),
-        Kind("ReferenceGrant", "gateway.networking.k8s.io/v1beta1", "referencegrants", ("refgrant",)),
+        Kind("ReferenceGrant", _GW, "referencegrants", ("refgrant",)),
     )
 }
 

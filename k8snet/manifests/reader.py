@@ -15,7 +15,7 @@ from typing import Any
 from k8snet.manifests import hints
 from k8snet.manifests.decode import mismatches
 from k8snet.manifests.errors import KubectlError
-from k8snet.manifests.kinds import KINDS, Object
+from k8snet.manifests.kinds import ALSO_SERVED, KINDS, Object
 from k8snet.manifests.yaml11 import MAX_BYTES, Budget, TooLarge, YamlError, parse
 
 # A dump of a large cluster may be larger than what a person writes. JSON is read some twenty times as fast as YAML.
@@ -152,7 +152,7 @@ def _objects(value: Any, source: str) -> Iterator[tuple[Object | None, KubectlEr
         )
     for obj in _items(value):
         error = _refused(obj, source)
-        yield (None, error) if error else (obj, None)
+        yield (None, error) if error else ({**obj, "apiVersion": KINDS[obj["kind"]].api_version}, None)
 
 
 def _unset(obj: Object) -> list[str]:
@@ -180,7 +180,7 @@ def _refused(obj: Any, source: str) -> KubectlError | None:
         error.hint = hints.hint(error, obj)
         return error
     kind = KINDS.get(obj["kind"])
-    if kind is None or kind.api_version != obj["apiVersion"]:
+    if kind is None or kind.api_version != ALSO_SERVED.get(obj["apiVersion"], obj["apiVersion"]):
         meta = obj.get("metadata") or {}
         return KubectlError(
             f'error: resource mapping not found for name: "{meta.get("name") or ""}" namespace: '

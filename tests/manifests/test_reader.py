@@ -83,6 +83,12 @@ def test_an_unknown_kind_costs_only_its_own_object() -> None:
     assert found[0].error is not None and "kind: Service" in found[0].error.hint
 
 
+@pytest.mark.parametrize("version", ["v1", "v1beta1"])
+def test_an_older_version_that_is_still_served_is_stored_as_the_newer(version: str) -> None:
+    (found,) = reader.read(f"{{apiVersion: gateway.networking.k8s.io/{version}, kind: ReferenceGrant, metadata: {{name: a}}}}")
+    assert found.obj is not None and found.obj["apiVersion"] == "gateway.networking.k8s.io/v1"
+
+
 def test_lists_are_taken_apart_and_repeated_keys_are_mentioned() -> None:
     items = [{"apiVersion": "v1", "kind": "Service", "metadata": {"name": n}} for n in ("a", "b")]
     text = dump.to_yaml({"apiVersion": "v1", "kind": "List", "items": items})
