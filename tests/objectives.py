@@ -23,7 +23,7 @@ def index() -> dict[str, list[tuple[str, str, str]]]:
 
 def rows() -> list[dict[str, Any]]:
     """The objectives with their ids as lists."""
-    listed = yaml.safe_load((ROOT / "tests" / "objectives.yaml").read_text(encoding="utf-8"))
+    listed = yaml.safe_load((ROOT / "k8snet" / "course" / "objectives.yaml").read_text(encoding="utf-8"))
     return [{**row, "ids": row["ids"].split()} for row in listed]
 
 

@@ -9,8 +9,11 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 
 @dataclass
@@ -66,24 +69,34 @@ def keep_task(task_id: str, score: float) -> None:
 
 
 def report() -> Report:
-    """What is predicted and solved so far, and what to repeat next; the same for everyone while nothing is kept."""
+    """What is predicted and solved so far, by objective of the exams, and what to repeat next."""
     from k8snet.course.predictions import questions
     from k8snet.course.task import tasks
 
     kept = load()
-    shaky = [q for q, facts in kept.predictions.items() if not facts.get("right")]
-    shaky.sort(key=lambda q: kept.predictions[q].get("confidence") != "sure")
+    if not kept.predictions and not kept.tasks:
+        return Report("Nothing is kept yet. What you predict and solve is shown here, by objective of the exams.")
+    right = [q for q, facts in kept.predictions.items() if facts.get("right")]
+    solved = [t for t, score in kept.tasks.items() if score >= 1]
+    learnt = {i for q in right if q in questions() for i in questions()[q].teaches}
+    learnt |= {i for t in solved if t in tasks() for i in tasks()[t].teaches}
     lines = [
         _bar("predictions", len(kept.predictions), len(questions())),
-        _bar("tasks solved", sum(score >= 1 for score in kept.tasks.values()), len(tasks())),
+        _bar("tasks solved", len(solved), len(tasks())),
     ]
-    repeat = [f"{q}: {questions()[q].question}" for q in shaky if q in questions()][:3]
-    return Report("\n".join([*lines, *(["repeat next:", *(f"  {line}" for line in repeat)] if repeat else [])]))
+    text = resources.files("k8snet.course").joinpath("objectives.yaml").read_text(encoding="utf-8")
+    for row in yaml.safe_load(text):
+        ids = set(row["ids"].split())
+        lines.append(_bar(f"{row['exam']}: {row['objective']}", len(ids & learnt), len(ids)))
+    wrong = [q for q in kept.predictions if q not in right and q in questions()]
+    wrong.sort(key=lambda q: kept.predictions[q].get("confidence") != "sure")
+    again = [f"  {q}: {questions()[q].question}" for q in wrong[:3]]
+    return Report("\n".join([*lines, *(["repeat next, the surest surprises first:", *again] if again else [])]))
 
 
 def _bar(what: str, done: int, total: int) -> str:
     filled = round(20 * done / total) if total else 0
-    return f"{what:<13} [{'#' * filled}{'.' * (20 - filled)}] {done} of {total}"
+    return f"[{'#' * filled}{'.' * (20 - filled)}] {done:>3} of {total:<3} {what}"
 
 
 @dataclass(frozen=True)
