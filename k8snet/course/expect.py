@@ -6,6 +6,7 @@ compares an answer's text.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,7 +14,7 @@ from typing import Protocol
 from k8snet.cluster import Caller, Cluster
 from k8snet.dataplane import lookup
 from k8snet.dataplane.policy import Verdict
-from k8snet.dataplane.trace import Trace
+from k8snet.dataplane.trace import Outcome, Trace
 from k8snet.manifests.addresses import is_ip
 
 
@@ -44,9 +45,19 @@ class Expectation(Protocol):
         ...
 
 
+def must(name: str, met: bool, why: str) -> Goal:
+    """A goal that earns nothing by itself but is needed for full marks."""
+    return Goal(name, float(met), "" if met else why, weight=0 if met else 1)
+
+
+def share(missed: int, total: int) -> float:
+    """What a goal of many parts earns: all of it or, with anything missed, at most half."""
+    return 0.5 * (1 - missed / total) if missed else 1.0
+
+
 @dataclass(frozen=True)
 class Connects:
-    """A connection from ``client`` (as for `caller`) to ``target`` ends as ``outcome`` says, a key of `trace.OUTCOMES` or
+    """A connection from ``client`` to ``target`` (as for `connect`) ends as ``outcome`` says, a key of `trace.OUTCOMES` or
     ``fails`` for anything but delivered; ``server`` is who must answer."""
 
     client: str
@@ -60,15 +71,10 @@ class Connects:
     def goals(self, cluster: Cluster) -> Iterator[Goal]:
         """One goal."""
         trace = connect(cluster, self.client, self.target, self.port, self.protocol)
+        met = not trace if self.outcome == "fails" else trace.outcome.kind == self.outcome
+        met = met and self.server.removeprefix("default/") in ("", trace.outcome.server.removeprefix("default/"))
         wanted = self.outcome + (f" by {self.server}" if self.server else "")
-        yield _of(
-            trace,
-            f"{self.client} → {self.target}:{self.port}/{self.protocol}",
-            self.outcome,
-            self.server,
-            wanted,
-            self.name,
-        )
+        yield _way(trace, f"{self.client} → {self.target}:{self.port}/{self.protocol}", wanted, met, self.name)
 
 
 @dataclass(frozen=True)
@@ -84,32 +90,22 @@ class Fetches:
     def goals(self, cluster: Cluster) -> Iterator[Goal]:
         """One goal."""
         trace = caller(cluster, self.client).curl(self.arguments).trace
-        status = trace.outcome.status if trace else 0
-        request, wanted = (
-            f"curl {self.arguments} from {self.client}",
-            f"status {self.status}" if self.status else "no answer",
-        )
-        said = "" if trace is None or not self.server else str(trace.outcome.said_by)
-        met = status == self.status and (
-            not self.server or self.server in f"{said} {trace.outcome.server if trace else ''}"
-        )
-        yield Goal(self.name or f"{request}: {wanted}", float(met), "" if met else _told(request, wanted, trace), trace)
+        outcome = trace.outcome if trace else Outcome("no route", "")
+        met = outcome.status == self.status and self.server in f"{outcome.said_by} {outcome.server}"
+        wanted = f"status {self.status}" if self.status else "no answer"
+        yield _way(trace, f"curl {self.arguments} from {self.client}", wanted, met, self.name)
 
 
-def _of(trace: Trace, request: str, outcome: str, server: str, wanted: str, name: str) -> Goal:
-    met = not trace if outcome == "fails" else trace.outcome.kind == outcome
-    met = met and (not server or trace.outcome.server.removeprefix("default/") == server.removeprefix("default/"))
-    return Goal(name or f"{request}: {wanted}", float(met), "" if met else _told(request, wanted, trace), trace)
+def _way(trace: Trace | None, request: str, wanted: str, met: bool, name: str) -> Goal:
+    why = f"{request} should give {wanted}, but is {told(trace) if trace is not None else 'no connection'}"
+    return Goal(name or f"{request}: {wanted}", float(met), "" if met else why, trace)
 
 
-def _told(request: str, wanted: str, trace: Trace | None) -> str:
-    if trace is None:
-        return f"{request} should give {wanted}, but there is no connection"
+def told(trace: Trace) -> str:
+    """How a request ended and which hop decided, in a sentence."""
     hop = trace.deciding
     rule = f" (rule: {hop.rule})" if hop and hop.rule else ""
-    return f"{request} should give {wanted}, but is {trace.outcome}." + (
-        f" {hop.place}: {hop.why}{rule}" if hop else ""
-    )
+    return f"{trace.outcome}." + (f" {hop.place}: {hop.why}{rule}" if hop else "")
 
 
 @dataclass(frozen=True)
@@ -131,26 +127,23 @@ class Matrix:
     def goals(self, cluster: Cluster) -> Iterator[Goal]:
         """Two goals: nothing leaks, nothing needed is blocked. The first wrong pair of each is the counterexample."""
         wrong: dict[bool, list[tuple[str, str, Verdict]]] = {True: [], False: []}
-        total = {True: 0, False: 0}
+        total = Counter(wanted for _, _, wanted in self.pairs())
         for client, server, wanted in self.pairs():
-            total[wanted] += 1
             verdict = cluster.allowed(client, server, self.port, self.protocol)
             if bool(verdict) is not wanted:
                 wrong[wanted].append((client, server, verdict))
         for wanted, name in ((False, "nobody else gets in"), (True, "who must get in does")):
             missed = wrong[wanted]
-            share = 1.0 if not missed else 0.5 * (1 - len(missed) / total[wanted])
-            why, trace = self._example(cluster, *missed[0], len(missed) - 1) if missed else ("", None)
+            why, way = self._example(cluster, *missed[0], len(missed) - 1) if missed else ("", None)
             if total[wanted]:
-                yield Goal(f"{name} on {self.port}/{self.protocol}", share, why, trace)
+                yield Goal(f"{name} on {self.port}/{self.protocol}", share(len(missed), total[wanted]), why, way)
 
     def _example(self, cluster: Cluster, client: str, server: str, verdict: Verdict, more: int) -> tuple[str, Trace]:
         side = verdict.ingress if verdict or verdict.ingress.allowed is False else verdict.egress
-        rule = f" ({side.rule})" if side.rule else ""
-        text = f"{client} {'still reaches' if verdict else 'cannot reach'} {server}:{self.port}: {side.direction}, {side.end}: {side.why}{rule}"
-        way = connect(
-            cluster, f"outside:{client}" if is_ip(client) else client, f"pod/{server}", self.port, self.protocol
-        )
+        rule, verb = f" ({side.rule})" if side.rule else "", "still reaches" if verdict else "cannot reach"
+        text = f"{client} {verb} {server}:{self.port}: {side.direction}, {side.end}: {side.why}{rule}"
+        asker = f"outside:{client}" if is_ip(client) else client
+        way = connect(cluster, asker, f"pod/{server}", self.port, self.protocol)
         return text + (f" (and {more} more like it)" if more else ""), way
 
     def __str__(self) -> str:

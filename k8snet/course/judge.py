@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import permutations
 from typing import Any
 
 from k8snet.cluster import Cluster, _settings
 from k8snet.controlplane.plane import ControlPlane
 from k8snet.controlplane.settings import Settings
-from k8snet.course.expect import Goal, caller, connect
+from k8snet.course.draw import join
+from k8snet.course.expect import Goal, caller, connect, must, share, told
 from k8snet.course.task import Scenario, Task
-from k8snet.dataplane.trace import Hop, Trace
+from k8snet.dataplane.trace import Trace
 from k8snet.manifests import reader
 from k8snet.manifests.errors import KubernetesError
 
@@ -66,9 +68,8 @@ def judge(task: Task, scenario: Scenario, answer: str, probes: str = "") -> Feed
         return Feedback(task.id, 0.0, remark=f"Longer than {MOST_CHARACTERS:,} characters: not read.")
     answer, probes = body(answer), body(probes)
     if not answer and not (probes and task.kind == "probes"):
-        return Feedback(
-            task.id, 0.0, remark="No answer yet: write it into the answer cell, run that, then check again."
-        )
+        remark = "No answer yet: write it into the answer cell, run that, then check again."
+        return Feedback(task.id, 0.0, remark=remark)
     try:
         goals = tuple(_JUDGES[task.kind](scenario, answer, probes))
     except Exception as error:
@@ -80,9 +81,8 @@ def judge(task: Task, scenario: Scenario, answer: str, probes: str = "") -> Feed
 
 def body(cell: str) -> str:
     """The answer in a cell: without the magic's line and the marks of nbgrader; empty if nothing but comments is left."""
-    lines = [
-        line for line in cell.splitlines() if not line.startswith(("%%", "### BEGIN", "### END", "# YOUR ANSWER HERE"))
-    ]
+    marks = ("%%", "### BEGIN", "### END", "# YOUR ANSWER HERE")
+    lines = [line for line in cell.splitlines() if not line.startswith(marks)]
     written = any(line.strip() and not line.lstrip().startswith("#") for line in lines)
     return "\n".join(lines).strip("\n") if written else ""
 
@@ -94,16 +94,14 @@ _empty: dict[str, ControlPlane] = {}
 
 @lru_cache(maxsize=8)
 def _started(scenario: Scenario) -> ControlPlane:
-    knobs = dict(scenario.knobs)
-    plane = _empty.get(repr(knobs))
-    if plane is None:
+    knobs, key = dict(scenario.knobs), repr(scenario.knobs)
+    if key not in _empty:
         nodes = knobs.pop("nodes", 2)
-        plane = _empty[repr(scenario.knobs)] = ControlPlane(_settings(Settings(), **knobs), nodes)
-    cluster = Cluster.around(plane.copy())
-    for text in (scenario.manifests, scenario.given):
-        result = cluster.apply(text) if text else None
-        if result is not None and not result:
-            raise ValueError(f"the starting cluster cannot be made: {result}")
+        _empty[key] = ControlPlane(_settings(Settings(), **knobs), nodes)
+    cluster = Cluster.around(_empty[key].copy())
+    result = cluster.apply(join(scenario.manifests, scenario.given))
+    if not result and (scenario.manifests or scenario.given):
+        raise ValueError(f"the starting cluster cannot be made: {result}")
     return _later(cluster, scenario).plane
 
 
@@ -151,12 +149,13 @@ def _too_much(commands: list[str], manifest: str) -> str:
 def _write(scenario: Scenario, answer: str, probes: str = "", most: int = 0) -> Iterator[Goal]:
     cluster = start(scenario)
     accepted, text = apply(cluster, answer)
-    yield Goal("kubectl accepts it", float(accepted), "" if accepted else text, weight=0 if accepted else 1)
+    yield must("kubectl accepts it", accepted, text)
     goals = _goals(scenario, _later(cluster, scenario))
-    count = edits(_started(scenario), cluster.plane) if most else 0
     if most:
-        why = "" if count <= most else f"{count} fields differ from what was there"
-        goals.append(Goal(f"at most {most} field(s) changed", float(count <= most), why))
+        count = edits(_started(scenario), cluster.plane)
+        goals.append(
+            must(f"at most {most} field(s) changed", count <= most, f"{count} fields differ from what was there")
+        )
     if not all(g.met for g in goals):
         before = {g.name: g.share for g in _goals(scenario, start(scenario))}
         if not any(g.share > before.get(g.name, 1.0) for g in goals):
@@ -182,12 +181,7 @@ def _repair(scenario: Scenario, answer: str, probes: str) -> Iterator[Goal]:
 def _arrange(scenario: Scenario, answer: str, probes: str) -> Iterator[Goal]:
     given, used = (Counter(line.strip() for line in t.splitlines() if line.strip()) for t in (scenario.lines, answer))
     foreign = next(iter(used - given), "")
-    yield Goal(
-        "only the given lines are used, each once",
-        float(not foreign),
-        foreign and f"not so: {foreign}",
-        weight=0 if not foreign else 1,
-    )
+    yield must("only the given lines are used, each once", not foreign, f"not so: {foreign}")
     yield from _write(scenario, answer)
 
 
@@ -238,10 +232,10 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 # predict, drop, explain, matrix
 
 
-def ask(scenario: Scenario, cluster: Cluster | None = None) -> Trace:
+def ask(scenario: Scenario, cluster: Cluster) -> Trace:
     """The trace of the scenario's request: what really happens."""
     assert scenario.request is not None
-    return connect(cluster or start(scenario), *scenario.request)
+    return connect(cluster, *scenario.request)
 
 
 def station(trace: Trace) -> str:
@@ -254,14 +248,20 @@ def station(trace: Trace) -> str:
     return {"dns": "name", "proxy": "service", "listener": "socket"}.get(hop.mechanism, "network")
 
 
-def _node(cluster: Cluster, hop: Hop | None) -> str:
-    if hop is None:
-        return ""
-    pod = cluster.snapshot.pods.get(hop.place.name)
-    return hop.place.node or (pod.node if pod else "")
+def true_options(scenario: Scenario, trace: Trace) -> list[int]:
+    """The numbers of the options that name the rule that decided."""
+    rule = f"{trace.deciding.rule} " if trace.deciding and trace.deciding.rule else "no rule "
+    wanted = [option.partition(" — ")[0].strip("` ") for option in scenario.options]
+    return [n for n, text in enumerate(wanted, 1) if re.match(re.escape(text) + r"(?!\w)", rule)]
 
 
-def said(answer: str) -> dict[str, str]:
+def _node(cluster: Cluster, trace: Trace) -> str:
+    place = trace.deciding.place if trace.deciding else None
+    pod = cluster.snapshot.pods.get(place.name) if place else None
+    return (place.node if place else "") or (pod.node if pod else "")
+
+
+def _said(answer: str) -> dict[str, str]:
     """The lines ``key: value`` of an answer, in lower case, comments and quotes left out."""
     pairs = (re.match(r"\s*[-*]?\s*`?([\w-]+)`?\s*[:=]\s*([^#]*)", line) for line in answer.splitlines())
     return {m[1].lower(): m[2].strip(" \t\"'`.").lower() for m in pairs if m}
@@ -275,76 +275,49 @@ def _plain(value: Any) -> list[str]:
     return sorted(str(item).lower().strip("\"'") for item in items if str(item))
 
 
-def _told(trace: Trace) -> str:
-    hop = trace.deciding
-    rule = f" (rule: {hop.rule})" if hop and hop.rule else ""
-    return f"{trace.outcome}." + (f" {hop.place}: {hop.why}{rule}" if hop else "")
+def _lines(*keys: str) -> Callable[[Scenario, str, str], Iterator[Goal]]:
+    """The judge of answers that are lines: *keys* are about the request, the scenario's questions follow."""
 
+    def judge_lines(scenario: Scenario, answer: str, probes: str) -> Iterator[Goal]:
+        cluster, said = start(scenario), _said(answer) or {keys[0]: answer.strip()}
+        truths: dict[str, tuple[Any, Trace | None]] = {}
+        if scenario.request:
+            trace = ask(scenario, cluster)
+            facts = {"outcome": trace.outcome.kind, "station": station(trace), "node": _node(cluster, trace)}
+            truths = {k: (facts[k] if k in facts else true_options(scenario, trace), trace) for k in keys}
+        truths |= {key: (find(start(scenario)), None) for key, find in scenario.questions.items()}
+        for key, (truth, way) in truths.items():
+            given = said.get(key.lower(), "")
+            shown = ", ".join(_plain(truth)) if not isinstance(truth, str) else truth
+            why = f"{key} is {shown or 'nothing'}, not {given or 'left out'}." + (f" It is {told(way)}" if way else "")
+            right = _plain(given) == _plain(truth)
+            yield Goal(key, float(right), "" if right else why, way)
 
-def _predict(scenario: Scenario, answer: str, probes: str) -> Iterator[Goal]:
-    answers = said(answer)
-    if scenario.request:
-        trace = ask(scenario)
-        for key, truth in (("outcome", trace.outcome.kind), ("station", station(trace))):
-            right = answers.get(key) == truth
-            yield Goal(f"the {key}", float(right), "" if right else f"{key}: {truth}. It is {_told(trace)}", trace)
-    for key, find in scenario.questions.items():
-        truth = find(start(scenario))
-        right = _plain(answers.get(key.lower(), "")) == _plain(truth)
-        shown = ", ".join(_plain(truth)) or "nothing"
-        yield Goal(
-            key, float(right), "" if right else f"{key} is {shown}, not {answers.get(key.lower()) or 'left out'}"
-        )
-
-
-def _drop(scenario: Scenario, answer: str, probes: str) -> Iterator[Goal]:
-    cluster, answers = start(scenario), said(answer)
-    trace = ask(scenario, cluster)
-    for key, truth in (("station", station(trace)), ("node", _node(cluster, trace.deciding))):
-        yield Goal(
-            f"the {key} where it ends",
-            float(answers.get(key) == truth),
-            "" if answers.get(key) == truth else _told(trace),
-            trace,
-        )
-
-
-def true_options(scenario: Scenario, trace: Trace) -> list[int]:
-    """The numbers of the options that name the rule that decided."""
-    rule = str(trace.deciding.rule) if trace.deciding and trace.deciding.rule else "no rule"
-    return [n for n, option in enumerate(scenario.options, 1) if _begins(rule, option.partition(" — ")[0].strip("` "))]
-
-
-def _begins(rule: str, start: str) -> bool:
-    return rule == start or (rule.startswith(start) and not rule[len(start)].isalnum())
-
-
-def _explain(scenario: Scenario, answer: str, probes: str) -> Iterator[Goal]:
-    trace = ask(scenario)
-    right = said(answer).get("rule", answer.strip()) in map(str, true_options(scenario, trace))
-    yield Goal("the deciding rule", float(right), "" if right else _told(trace), trace)
+    return judge_lines
 
 
 def _matrix(scenario: Scenario, answer: str, probes: str) -> Iterator[Goal]:
     cluster, pods = start(scenario), scenario.pods
-    rows = {
-        name.strip(): re.sub(r"[^.X-]", "", signs.upper())
-        for name, _, signs in (r.rpartition(":") for r in answer.splitlines())
-    }
+    parts = [line.rpartition(":") for line in answer.splitlines()]
+    rows = {name.strip(): re.sub(r"[^.X-]", "", signs.upper()) for name, _, signs in parts}
     short = [p for p in pods if len(rows.get(p, "")) != len(pods)]
     if short:
-        why = f"the line `{short[0]}: …` needs {len(pods)} signs, `.` or `X` (its own: any)"
-        yield Goal("every row is filled in", 0.0, why)
+        yield Goal(
+            "every row is filled in",
+            0.0,
+            f"the line `{short[0]}: …` needs {len(pods)} signs, `.` or `X` (its own: any)",
+        )
         return
-    cells = [
-        (c, s, rows[c][j], cluster.allowed(c, s, scenario.port)) for c in pods for j, s in enumerate(pods) if s != c
-    ]
+    wrong, total = defaultdict(list), Counter[str]()
+    for client, server in permutations(pods, 2):
+        verdict, written = cluster.allowed(client, server, scenario.port), rows[client][pods.index(server)]
+        total["." if verdict else "X"] += 1
+        if written != ("." if verdict else "X"):
+            wrong["." if verdict else "X"].append(f"{client} to {server}: {verdict}")
     for sign, name in (("X", "what is blocked"), (".", "what gets through")):
-        mine = [cell for cell in cells if bool(cell[3]) is (sign == ".")]
-        wrong = [(c, s, verdict) for c, s, written, verdict in mine if written != sign]
-        why = f"{wrong[0][0]} to {wrong[0][1]}: {wrong[0][2]}" if wrong else ""
-        if mine:
-            yield Goal(name, 0.5 * (1 - len(wrong) / len(mine)) if wrong else 1.0, why)
+        if total[sign]:
+            missed = wrong[sign]
+            yield Goal(name, share(len(missed), total[sign]), missed[0] if missed else "")
 
 
 # find the fault
@@ -367,14 +340,10 @@ def probe_lines(probes: str) -> list[str]:
 
 
 def _hunt(scenario: Scenario, answer: str, probes: str) -> Iterator[Goal]:
-    count = len(probe_lines(probes))
-    fair = 0 < count <= scenario.most
-    goals = (
-        list(_write(scenario, answer, most=scenario.edits))
-        if answer
-        else [Goal("the fault is fixed", 0.0, "no fix yet")]
-    )
+    count, unfixed = len(probe_lines(probes)), Goal("the fault is fixed", 0.0, "no fix yet")
+    goals = list(_write(scenario, answer, most=scenario.edits)) if answer else [unfixed]
     # Probes alone earn nothing: what counts is that few of them were enough.
+    fair = 0 < count <= scenario.most
     earned = fair and any(g.share for g in goals if g.weight)
     yield Goal(f"found with at most {scenario.most} probes", float(earned), "" if fair else f"{count} probes were used")
     yield from goals
@@ -384,9 +353,9 @@ _JUDGES: dict[str, Callable[[Scenario, str, str], Iterator[Goal]]] = {
     "write": _write,
     "repair": _repair,
     "arrange": _arrange,
-    "predict": _predict,
-    "drop": _drop,
-    "explain": _explain,
+    "predict": _lines("outcome", "station"),
+    "drop": _lines("station", "node"),
+    "explain": _lines("rule"),
     "matrix": _matrix,
     "probes": _hunt,
 }

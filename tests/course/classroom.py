@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from functools import cache
+from pathlib import Path
 
 from k8snet.course.task import assignments
 from tests.build_assignment import build
 from tests.course import answers
 
 ASSIGNMENT = "05-ingress-policy"
+ROOT = Path(__file__).resolve().parents[2]
+RUN = "import k8snet._fastimport, sys; from nbgrader.apps.nbgraderapp import main; sys.argv[0] = 'nbgrader'; main()"
 
 
 @cache
@@ -56,3 +62,22 @@ def hand_in(folder, student, notebook, assignment=ASSIGNMENT):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(notebook if isinstance(notebook, str) else json.dumps(notebook), encoding="utf-8")
     return path
+
+
+def found_course(folder, stock=False):
+    """Make a folder an nbgrader course of one assignment; *stock*: with nbgrader's own way of grading."""
+    lines = (ROOT / "nbgrader_config.py").read_text()
+    kept = lines[: lines.index("P = ")] if stock else lines
+    (folder / "nbgrader_config.py").write_text(kept)
+    source = folder / "solutions" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb"
+    source.parent.mkdir(parents=True)
+    source.write_text(build(ASSIGNMENT))
+
+
+def nbgrader(folder, *words):
+    """Run a command of nbgrader in a course's folder."""
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    env = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "HOME": str(folder), "JUPYTER_PLATFORM_DIRS": "1"}
+    command = [sys.executable, "-c", RUN, *words]
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr[-3000:]

@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from k8snet.course import grade
-from tests.build_assignment import build
-from tests.course.classroom import ASSIGNMENT, answered, cell, empty, hand_in, write
-
-ROOT = Path(__file__).resolve().parents[2]
-RUN = "import k8snet._fastimport, sys; from nbgrader.apps.nbgraderapp import main; sys.argv[0] = 'nbgrader'; main()"
+from tests.course.classroom import ASSIGNMENT, answered, cell, empty, found_course, hand_in, nbgrader, write
 
 
 def submissions(folder):
@@ -48,22 +39,11 @@ def submissions(folder):
 def course(tmp_path_factory):
     """A course folder in which everything has run: generate, submit by files, autograde, feedback, export."""
     folder = tmp_path_factory.mktemp("course")
-    shutil.copy(ROOT / "nbgrader_config.py", folder)
-    (folder / "solutions" / ASSIGNMENT).mkdir(parents=True)
-    (folder / "solutions" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb").write_text(build(ASSIGNMENT))
+    found_course(folder)
     submissions(folder / "submitted")
-    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-    env = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "HOME": str(folder), "JUPYTER_PLATFORM_DIRS": "1"}
-
-    def nbgrader(*words):
-        command = [sys.executable, "-c", RUN, *words]
-        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stderr[-3000:]
-
-    nbgrader("generate_assignment", ASSIGNMENT)
-    nbgrader("autograde", ASSIGNMENT)
-    nbgrader("generate_feedback", ASSIGNMENT)
-    nbgrader("export")
+    for command in ("generate_assignment", "autograde", "generate_feedback"):
+        nbgrader(folder, command, ASSIGNMENT)
+    nbgrader(folder, "export")
     return folder
 
 

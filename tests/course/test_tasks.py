@@ -39,12 +39,14 @@ def hold_to_its_promises(task, seeds):
             idle = "kubectl get pods"
             assert judge.judge(task, scenario, idle).score == 0, f"student-{n}: doing nothing earns something"
         if task.kind == "explain":
-            assert len(judge.true_options(scenario, judge.ask(scenario))) == 1, f"student-{n}"
+            assert len(judge.true_options(scenario, judge.ask(scenario, judge.start(scenario)))) == 1, f"student-{n}"
             assert len(set(scenario.options)) == len(scenario.options) >= 3
         if task.kind == "drop":
-            assert judge.station(judge.ask(scenario)) in STATIONS, f"student-{n}: nothing stops it"
+            assert judge.station(judge.ask(scenario, judge.start(scenario))) in STATIONS, (
+                f"student-{n}: nothing stops it"
+            )
         if scenario.request:
-            first, again = judge.ask(scenario), judge.ask(scenario)
+            first, again = (judge.ask(scenario, judge.start(scenario)) for _ in "ab")
             assert first.outcome.kind == again.outcome.kind != "undefined"
 
 

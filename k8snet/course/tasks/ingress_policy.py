@@ -165,8 +165,12 @@ def t05_predict_dash(rng: random.Random) -> Scenario:
     server, (team, away) = rng.choice(APPS), several(rng, TEAMS, 2)
     good, bad = several(rng, ROLES, 2)
     port = rng.choice(PORTS)
-    two_entries, has_role, listens = (rng.random() < 0.5 for _ in range(3))
-    home, role = rng.choice((team, away, "default")), good if has_role else bad
+    wanted, passes = rng.choice(("blocked", "refused", "delivered")), None
+    while passes is not (wanted != "blocked"):
+        two_entries, has_role = rng.random() < 0.5, rng.random() < 0.5
+        home, role = rng.choice((team, away, "default")), good if has_role else bad
+        passes = (home == team or (has_role and home == "default")) if two_entries else (home == team and has_role)
+    listens = wanted != "refused"
     rule = f"from:\n        - namespaceSelector:\n            matchLabels: {{team: {team}}}\n"
     rule += f"        {'-' if two_entries else ' '} podSelector:\n            matchLabels: {{role: {good}}}"
     manifests = join(
