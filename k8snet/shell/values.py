@@ -8,12 +8,14 @@ of ``columns.yaml``.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
+from itertools import chain
 from typing import Any
 
 from k8snet.controlplane.store import EPOCH, seconds_of
 from k8snet.manifests import selectors
+from k8snet.manifests.addresses import host_port
 from k8snet.manifests.kinds import Object
 from k8snet.shell import jsonpath
 
@@ -37,7 +39,9 @@ def cell(expression: str, obj: Object, now: float, wide: bool = False) -> str:
     path, _, default = expression.partition(" or ")
     path, _, name = path.partition("|")
     found = [v for v in jsonpath.values(path, obj) if v not in (None, "")]
-    return (FILTERS[name](found, now) if name else ",".join(map(jsonpath.text, found))) or default
+    if name in FILTERS:
+        return (FILTERS[name](found[0], now) if found else NOTHING.get(name, "")) or default
+    return LISTS[name](map(jsonpath.text, found)) or default
 
 
 def duration(seconds: float) -> str:
@@ -95,31 +99,32 @@ def three(items: Iterable[str]) -> str:
     return ",".join(found[:3]) + (f" + {len(found) - 3} more..." if len(found) > 3 else "")
 
 
-def _with_mode(entry: Mapping[str, str]) -> str:
+def _mode(entry: Mapping[str, str], now: float) -> str:
     """One address of a load balancer: ``203.0.113.1 (VIP)``."""
     mode = f" ({entry['ipMode']})" if entry.get("ipMode") else ""
     return entry["ip"] + mode if entry.get("ip") else entry.get("hostname", "")
 
 
-FILTERS: dict[str, Callable[[list[Any], float], str]] = {
-    "since": lambda found, now: since(found[0] if found else None, now),
-    "date": lambda found, now: date(found[0] if found else None),
-    "day": lambda found, now: date(found[0] if found else None, "%Y-%m-%d %H:%M:%S +0000 UTC"),
-    "pairs": lambda found, now: pairs(found[0] if found else None),
-    "lines": lambda found, now: pairs(found[0] if found else None, "\n"),
-    "selector": lambda found, now: selector_text(found[0] if found else None),
-    "three": lambda found, now: three(map(str, found)),
-    "first": lambda found, now: str(found[0]) if found else "",
-    "json": lambda found, now: jsonpath.text(found[0]) if found else "",
-    "owner": lambda found, now: f"{found[0]['kind']}/{found[0]['name']}" if found else "",
-    "modes": lambda found, now: ", ".join(map(_with_mode, found)),
-    "rolling": lambda found, now: (
-        cell("{.maxUnavailable} max unavailable, {.maxSurge} max surge", found[0], now) if found else ""
-    ),
-    "seconds": lambda found, now: f"{found[0]}s" if found else "",
-    "words": lambda found, now: " ".join(found[0]) if found else "",
-    "lower": lambda found, now: str(found[0]).lower() if found else "",
+# What becomes of the first value that a path finds, and what stands where it finds none.
+FILTERS: dict[str, Callable[[Any, float], str]] = {
+    "since": since,
+    "date": lambda v, now: date(v),
+    "day": lambda v, now: date(v, "%Y-%m-%d %H:%M:%S +0000 UTC"),
+    "pairs": lambda v, now: pairs(v),
+    "lines": lambda v, now: pairs(v, "\n"),
+    "selector": lambda v, now: selector_text(v),
+    "json": lambda v, now: jsonpath.text(v),
+    "owner": lambda v, now: f"{v['kind']}/{v['name']}",
+    "seconds": lambda v, now: f"{v}s",
+    "words": lambda v, now: " ".join(v),
+    "lower": lambda v, now: str(v).lower(),
+    "title": lambda v, now: str(v).title(),
+    "mode": _mode,
+    "first": lambda v, now: str(v),
 }
+NOTHING = {"since": UNKNOWN, "pairs": NONE, "lines": NONE, "selector": NONE}
+# What becomes of all values.
+LISTS: dict[str, Callable[[Iterable[str]], str]] = {"": ",".join, "three": three}
 
 
 def condition(obj: Object, kind: str) -> str:
@@ -148,8 +153,7 @@ def _sidecars(pod: Object) -> set[str]:
 
 def _running(pod: Object) -> list[Mapping[str, Any]]:
     """The statuses of sidecars and containers."""
-    sidecars = _sidecars(pod)
-    init = [s for s in at(pod, ".status.initContainerStatuses") or () if s["name"] in sidecars]
+    init = [s for s in at(pod, ".status.initContainerStatuses") or () if s["name"] in _sidecars(pod)]
     return [*init, *(at(pod, ".status.containerStatuses") or ())]
 
 
@@ -210,29 +214,20 @@ def _pod_phase(pod: Object, now: float) -> str:
     return f"Terminating (lasts {since(gone, now)})" if gone and phase not in ("Failed", "Succeeded") else phase
 
 
-def _qos_class(pod: Object, now: float) -> str:
-    wanted = [c.get("resources") or {} for c in at(pod, ".spec.containers") or ()]
-    if not any(w.get("limits") or w.get("requests") for w in wanted):
-        return "BestEffort"
-    full = all({"cpu", "memory"} <= set(w.get("limits") or ()) for w in wanted)
-    same = all((w.get("requests") or w.get("limits")) == w.get("limits") for w in wanted)
-    return "Guaranteed" if full and same else "Burstable"
-
-
 def _tolerations(obj: Object, now: float) -> str:
     lines = []
     for t in sorted(at(obj, ".spec.tolerations") or (), key=lambda t: t.get("key") or ""):
-        value, effect = f"={t['value']}" if t.get("value") else "", f":{t['effect']}" if t.get("effect") else ""
-        operator = " op=Exists" if t.get("operator") == "Exists" else ""
-        seconds = f" for {t['tolerationSeconds']}s" if "tolerationSeconds" in t else ""
-        lines.append(f"{t.get('key') or ''}{value}{effect}{operator}{seconds}".lstrip())
+        parts = [t.get("key", ""), "=" * ("value" in t), t.get("value", ""), ":" * ("effect" in t), t.get("effect", "")]
+        parts += [" op=Exists"] if t.get("operator") == "Exists" else []
+        parts += [f" for {t['tolerationSeconds']}s"] if "tolerationSeconds" in t else []
+        lines.append("".join(parts).lstrip())
     return "\n".join(lines) or NONE
 
 
 # Services and endpoints
 
 
-def _address(obj: Object, now: float) -> str:
+def _address(obj: Object) -> str:
     """The addresses that a load balancer or an Ingress controller gave."""
     found = {i.get("ip") or i.get("hostname") or "" for i in at(obj, ".status.loadBalancer.ingress") or ()}
     return ",".join(sorted(found - {""}))
@@ -247,41 +242,37 @@ def _external_ip(service: Object, given: str) -> str:
     kind, own = at(service, ".spec.type"), at(service, ".spec.externalIPs") or []
     if kind == "ExternalName":
         return str(at(service, ".spec.externalName") or "")
-    addresses = [given, *own] if kind == "LoadBalancer" and given else own
-    return ",".join(addresses) or ("<pending>" if kind == "LoadBalancer" else NONE)
+    balanced = kind == "LoadBalancer"
+    return ",".join([given, *own] if balanced and given else own) or ("<pending>" if balanced else NONE)
 
 
 def _service_ports(service: Object, now: float) -> str:
+    node = "{.port}:{.nodePort}/{.protocol or TCP}"
     ports = at(service, ".spec.ports") or ()
-    texts = (
-        f"{p['port']}{':' + str(p['nodePort']) if p.get('nodePort') else ''}/{p.get('protocol', 'TCP')}" for p in ports
-    )
-    return ",".join(texts) or NONE
+    return ",".join(cell(node if p.get("nodePort") else "{.port}/{.protocol or TCP}", p, now) for p in ports) or NONE
 
 
-def _host_port(ip: str, port: Any) -> str:
-    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+def _reachable(ips: Iterable[str], ports: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Every ``ip:port``; the addresses alone where there are no ports."""
+    ips, ports = list(ips), list(ports)
+    return [host_port(ip, p["port"]) for p in ports for ip in ips if p.get("port")] if ports else ips
 
 
 def _endpoints(obj: Object, now: float) -> str:
     """Every ready ``ip:port`` of an Endpoints object."""
-    found: list[str] = []
-    for subset in obj.get("subsets") or ():
-        ready = [a["ip"] for a in subset.get("addresses") or ()]
-        ports = subset.get("ports") or ()
-        found += [_host_port(ip, p["port"]) for p in ports for ip in ready] if ports else ready
-    return three(found) if obj.get("subsets") else NONE
+    subsets = obj.get("subsets") or ()
+    ready = [_reachable((a["ip"] for a in s.get("addresses") or ()), s.get("ports") or ()) for s in subsets]
+    return three(chain(*ready)) if subsets else NONE
 
 
-def endpoint_texts(slices: Iterable[Object], port_name: str) -> str:
+def endpoint_texts(slices: Sequence[Object], port_name: str) -> str:
     """Every ready ``ip:port`` of a Service's EndpointSlices, for the port of that name."""
-    slices = list(slices)
     found: list[str] = []
     for piece in slices:
         ready = [e["addresses"][0] for e in piece.get("endpoints") or () if at(e, ".conditions.ready") is not False]
         ports = piece.get("ports") or ()
-        numbers = [p["port"] for p in ports if (p.get("name") or "") == port_name and p.get("port")]
-        found += [_host_port(ip, n) for n in numbers for ip in ready] if ports else ready
+        chosen = [p for p in ports if (p.get("name") or "") == port_name]
+        found += _reachable(ready if chosen or not ports else (), chosen)
     return three(found) if slices else NONE
 
 
@@ -305,8 +296,8 @@ def _taints(node: Object, now: float) -> str:
 
 
 def _ingress_hosts(ingress: Object, now: float) -> str:
-    hosts: list[str] = []
     rules = at(ingress, ".spec.rules") or ()
+    hosts: list[str] = []
     for rule in rules:
         if len(hosts) == 3:
             return f"{','.join(hosts)} + {len(rules) - 3} more..."
@@ -320,31 +311,27 @@ def _class_parameters(obj: Object, now: float) -> str:
     return f"{found['kind']}{group}/{found['name']}" if found else NONE
 
 
+def _pod_node(pod: Object, now: float) -> str:
+    return cell("{.spec.nodeName}/{.status.hostIP}", pod, now) if at(pod, ".spec.nodeName") else NONE
+
+
+def _slice_ports(piece: Object, now: float) -> str:
+    return three(str(p.get("port") or p.get("name") or "*") for p in piece.get("ports") or ()) or UNSET
+
+
 VALUES: dict[str, Callable[[Object, float], str]] = {
-    "annotations": _annotations,
-    "pod_ready": _pod_ready,
-    "pod_status": _pod_status,
-    "pod_restarts": _pod_restarts,
-    "readiness_gates": _readiness_gates,
-    "pod_phase": _pod_phase,
-    "pod_node": lambda o, now: cell("{.spec.nodeName}/{.status.hostIP}", o, now) if at(o, ".spec.nodeName") else NONE,
-    "qos_class": _qos_class,
-    "tolerations": _tolerations,
-    "external_ip": lambda o, now: _external_ip(o, _short(_address(o, now))),
-    "external_ip_wide": lambda o, now: _external_ip(o, _address(o, now)),
-    "address": lambda o, now: _short(_address(o, now)),
-    "address_wide": _address,
-    "service_ports": _service_ports,
-    "endpoints": _endpoints,
-    "slice_ports": lambda o, now: (
-        three(str(p.get("port") or p.get("name") or "*") for p in o.get("ports") or ()) or UNSET
-    ),
-    "node_status": _node_status,
-    "node_roles": _node_roles,
-    "taints": _taints,
-    "ingress_hosts": _ingress_hosts,
+    f.__name__.removeprefix("_"): f
+    for f in (
+        _annotations, _pod_ready, _pod_status, _pod_restarts, _pod_phase, _pod_node, _readiness_gates,
+        _tolerations, _service_ports, _endpoints, _slice_ports, _node_status, _node_roles, _taints, _ingress_hosts,
+        _class_parameters,
+    )
+} | {
+    "external_ip": lambda o, now: _external_ip(o, _short(_address(o))),
+    "external_ip_wide": lambda o, now: _external_ip(o, _address(o)),
+    "address": lambda o, now: _short(_address(o)),
+    "address_wide": lambda o, now: _address(o),
     "ingress_ports": lambda o, now: "80, 443" if at(o, ".spec.tls") else "80",
-    "class_parameters": _class_parameters,
     "data_count": lambda o, now: str(len(o.get("data") or {}) + len(o.get("binaryData") or {})),
     "event_source": lambda o, now: cell("{.source.component}, {.source.host}", o, now).removesuffix(", "),
-}
+}  # fmt: skip

@@ -221,6 +221,8 @@ def test_expose(shop: Cluster) -> None:
     shop.kubectl("expose deployment api --type=NodePort")
     assert said(shop, "get svc api -o jsonpath={.spec.ports[0].port}:{.spec.type}") == "8080:NodePort"
     assert "couldn't find port" in shop.kubectl("expose pod client").stderr
+    assert shop.kubectl("expose pod my-app-1 --port=80 --name=two --selector=app=my-app,tier=web")
+    assert shop.plane.api.get("Service", "default", "two")["spec"]["selector"] == {"app": "my-app", "tier": "web"}
 
 
 def test_a_throw_away_pod_runs_one_command(shop: Cluster) -> None:
