@@ -85,12 +85,14 @@ def svg(trace: Trace, until: int = 0) -> str:
 def _lane(x: int, kind: str, name: str, height: int) -> list[str]:
     fill, stroke = style.PLACES.get(kind, style.PLACES["fabric"])
     half = LANE // 2 - 5
-    label = name.removeprefix("default/")
+    namespace, _, label = name.rpartition("/")
+    below = kind if namespace in ("", "default") else f"{kind} · {namespace}"
     return [
         f'<rect x="{x - half}" y="10" width="{2 * half}" height="{height - 50}" rx="6" fill="{fill}" stroke="{stroke}"/>',
         f'<text x="{x}" y="28" text-anchor="middle" font-weight="bold" font-size="11" fill="{style.INK}">'
         f"{escape(style.short(label, 15))}</text>",
-        f'<text x="{x}" y="44" text-anchor="middle" font-size="10" fill="{style.FAINT}">{escape(kind)}</text>',
+        f'<text x="{x}" y="44" text-anchor="middle" font-size="10" fill="{style.FAINT}">'
+        f"{escape(style.short(below, 17))}</text>",
     ]
 
 

@@ -32,6 +32,12 @@ def test_a_ladder_has_a_numbered_rung_for_each_hop_and_a_lane_for_each_place(sho
     assert texts[-1].startswith("✓ delivered")
 
 
+def test_a_lane_of_another_namespace_shows_the_pods_own_name_and_where_it_is(shop):
+    trace = shop.pod("frontend").connect("kube-dns.kube-system", 9153)
+    texts = [t.text for t in ET.fromstring(ladder.svg(trace)).iter(f"{SVG}text")]
+    assert any(t.startswith("coredns-") for t in texts) and "pod · kube-system" in texts
+
+
 def test_the_ring_marks_the_deciding_hop_alone(shop):
     trace = shop.pod("frontend").connect("my-service", 80)
     rings = [c for c in ET.fromstring(ladder.svg(trace)).iter(f"{SVG}circle") if c.get("r") == "15"]
