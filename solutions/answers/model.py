@@ -4,9 +4,10 @@ from __future__ import annotations
 
 
 def t01_predict_call(values):
+    others = "none" if values["case"] in ("loopback", "inside") else values["listens"]
     if values["case"] in ("open", "inside"):
-        return "outcome: delivered\nstation: none"
-    return "outcome: refused\nstation: socket"
+        return f"outcome: delivered\nstation: none\nothers: {others}"
+    return f"outcome: refused\nstation: socket\nothers: {others}"
 
 
 def t01_predict_sources(values):
@@ -33,20 +34,21 @@ metadata:
   namespace: {values["team"]}
 spec:
   containers:
-    - name: first
+    - name: {values["parts"][0]}
       image: {values["first"]}
-    - name: second
+    - name: {values["parts"][1]}
       image: {values["second"]}
 """
 
 
 def t01_arrange_pair_alternatives(values):
     name, team, first, second = (values[k] for k in ("name", "team", "first", "second"))
+    one, two = values["parts"]
     return [
-        f"kind: Pod\napiVersion: v1\nspec:\n  containers:\n  - name: second\n    image: {first}\n  - name: first\n    image: {second}\n"
+        f"kind: Pod\napiVersion: v1\nspec:\n  containers:\n  - name: {two}\n    image: {first}\n  - name: {one}\n    image: {second}\n"
         f"metadata:\n  namespace: {team}\n  name: {name}\n",
         f"apiVersion: v1\nkind: Pod\nmetadata:\n    namespace: {team}\n    name: {name}\nspec:\n    containers:\n"
-        f"    - name: second\n      image: {second}\n    - name: first\n      image: {first}\n",
+        f"    - name: {two}\n      image: {second}\n    - name: {one}\n      image: {first}\n",
     ]
 
 
@@ -96,9 +98,35 @@ def t01_write_private_alternatives(values):
     ]
 
 
+def _planned(values):
+    return ",".join(f"{part}={port}" for part, port in zip(values["parts"], values["ports"], strict=True))
+
+
 def t01_repair_clash(values):
-    listen = ",".join(f"{part}={port}" for part, port in zip(values["parts"], values["ports"], strict=True))
-    return f"kubectl annotate pod {values['name']} -n {values['team']} --overwrite k8snet.io/listen={listen}"
+    parts = "".join(f"    - name: {part}\n      image: example/{part}\n" for part in values["parts"])
+    return f"""\
+apiVersion: v1
+kind: Pod
+metadata:
+  name: {values["name"]}
+  namespace: {values["team"]}
+  annotations:
+    k8snet.io/listen: "{_planned(values)}"
+spec:
+  containers:
+{parts}"""
+
+
+def t01_repair_clash_alternatives(values):
+    name, team, listen = values["name"], values["team"], _planned(values)
+    patch = f'{{"metadata": {{"annotations": {{"k8snet.io/listen": "{listen}"}}}}}}'
+    model = t01_repair_clash(values)
+    return [
+        f"kubectl annotate pod {name} -n {team} --overwrite k8snet.io/listen={listen}",
+        f"kubectl patch pod {name} -n {team} -p '{patch}'",
+        model.replace("spec:", "spec:\n  restartPolicy: Always"),
+        f"kubectl delete pod {name} -n {team} --force --grace-period=0\n{model}",
+    ]
 
 
 def t01_hunt_deaf_probes(values):

@@ -7,7 +7,19 @@ from collections.abc import Callable
 from itertools import pairwise
 
 from k8snet.cluster import Cluster
-from k8snet.course.draw import APPS, PORTS, TEAMS, deployment, join, namespace, pod, service, several, shuffled
+from k8snet.course.draw import (
+    APPS,
+    PORTS,
+    TEAMS,
+    deployment,
+    join,
+    namespace,
+    numbered,
+    pod,
+    service,
+    several,
+    shuffled,
+)
 from k8snet.course.expect import Backends, Connects, Expectation, Prints, connect
 from k8snet.course.task import Scenario
 
@@ -27,8 +39,8 @@ def listening(text: str, where: str) -> str:
 
 def containers(text: str, names: list[str]) -> str:
     """A Pod with these containers instead of its one."""
-    head = text.partition("  containers:\n")[0]
-    return head + "  containers:\n" + "".join(f"    - name: {n}\n      image: example/{n}\n" for n in names)
+    listed = "".join(f"    - {{name: {name}, image: example/{name}}}\n" for name in names)
+    return f"{text.partition('  containers:')[0]}  containers:\n{listed}"
 
 
 def t01_predict_call(rng: random.Random) -> Scenario:
@@ -38,30 +50,27 @@ def t01_predict_call(rng: random.Random) -> Scenario:
     case = rng.choice(("open", "declared", "loopback", "inside"))
     where = f"127.0.0.1:{listens}" if case in ("loopback", "inside") else f"0.0.0.0:{listens}"
     port = declared if case == "declared" else listens
-    here, there = (rng.choice(("node-1", "node-2")) for _ in range(2))
-    manifests = join(
-        namespace(team),
-        listening(pod(server, port=declared, namespace=team, node=there), where),
-        pod(client, node=here),
-    )
+    nodes = rng.choices(("node-1", "node-2"), k=2)
+    texts = listening(pod(server, port=declared, namespace=team, node=nodes[0]), where), pod(client, node=nodes[1])
+    manifests = join(namespace(team), *texts)
     caller, target = (f"{team}/{server}", "localhost") if case == "inside" else (client, f"pod/{team}/{server}")
     called = "its own localhost" if case == "inside" else f"the address of Pod {team}/{server}"
-    values = {"client": caller, "called": called, "port": port, "case": case}
-    return Scenario(values, manifests, knobs=QUICK, request=(caller, target, port))
+    values = {"server": server, "client": caller, "called": called, "port": port, "listens": listens, "case": case}
+
+    def taken(cluster: Cluster) -> list[int] | str:
+        sockets = cluster.snapshot.pods[f"{team}/{server}"].listeners or ()
+        return [s.port for s in sockets if not s.loopback] or "none"
+
+    return Scenario(values, manifests, knobs=QUICK, request=(caller, target, port), questions={"others": taken})
 
 
 def t01_predict_sources(rng: random.Random) -> Scenario:
     near, far, server, agent = several(rng, APPS, 4)
     nodes = rng.sample(("node-1", "node-2"), 2)
     port, target = rng.choice(PORTS), f"pod/{server}"
-    calls = {
-        "near": (near, target, port),
-        "far": (far, target, port),
-        "host": (agent, target, port),
-        "node": (f"node/{nodes[0]}", target, port),
-        "outside": (far, OUTSIDE, 80),
-        "own": (server, "localhost", port),
-    }
+    callers = {"near": near, "far": far, "host": agent, "node": f"node/{nodes[0]}"}
+    calls = {kind: (name, target, port) for kind, name in callers.items()}
+    calls |= {"outside": (far, OUTSIDE, 80), "own": (server, "localhost", port)}
     kinds = rng.sample(sorted(calls), 4)
     manifests = join(
         pod(server, port=port, node=nodes[0]),
@@ -69,13 +78,11 @@ def t01_predict_sources(rng: random.Random) -> Scenario:
         pod(far, node=nodes[1]),
         pod(agent, node=nodes[1]).replace("spec:\n", "spec:\n  hostNetwork: true\n"),
     )
-    told = [
-        f"`call-{n}`: {c.replace('node/', 'node ')} calls {t.replace('pod/', 'Pod ')}, port {p}"
-        for n, (c, t, p) in enumerate((calls[k] for k in kinds), 1)
-    ]
+    asked = {f"call-{n}": calls[kind] for n, kind in enumerate(kinds, 1)}
+    told = "\n".join(f"- `{key}`: {c} calls {t}, port {p}" for key, (c, t, p) in asked.items())
     values = {"near": near, "far": far, "here": nodes[0], "there": nodes[1], "kinds": kinds, "outside": OUTSIDE}
-    asked = {f"call-{n}": seen(calls[kind]) for n, kind in enumerate(kinds, 1)}
-    return Scenario({**values, "calls": "\n".join(f"- {line}" for line in told)}, manifests, questions=asked,
+    return Scenario({**values, "calls": told.replace("pod/", "Pod ").replace("node/", "node ")}, manifests,
+                    questions={key: seen(call) for key, call in asked.items()},
                     knobs={**QUICK, "network": "routed"})  # fmt: skip
 
 
@@ -124,17 +131,28 @@ def t01_predict_changes(rng: random.Random) -> Scenario:
 
 
 def t01_arrange_pair(rng: random.Random) -> Scenario:
-    name, team = rng.choice(APPS), rng.choice(TEAMS)
-    first, second = several(rng, sorted(IMAGES), 2)
+    name, team = numbered(rng, APPS), rng.choice(TEAMS)
+    (first, second), parts = several(rng, sorted(IMAGES), 2), several(rng, PARTS, 2)
     lines = (
-        "- name: first", "- name: second", "apiVersion: v1", "containers:", f"image: {first}", f"image: {second}",
+        f"- name: {parts[0]}", f"- name: {parts[1]}", "apiVersion: v1", "containers:", f"image: {first}", f"image: {second}",
         "kind: Pod", "metadata:", f"name: {name}", f"namespace: {team}", "spec:",
     )  # fmt: skip
-    expect = [Connects("client", f"pod/{team}/{name}", IMAGES[i], name=f"{i} answers") for i in (first, second)]
-    expect += [Connects("client", "192.168.10.11", IMAGES[i], "refused", name="the node's own ports stay closed")
-               for i in (first, second)]  # fmt: skip
-    ports = {"port": IMAGES[first], "other": IMAGES[second]}
-    return Scenario({"name": name, "team": team, "first": first, "second": second, **ports}, join(namespace(team), pod("client")), tuple(expect), {**QUICK, "nodes": 1},
+    port, other = IMAGES[first], IMAGES[second]
+    expect = (
+        Connects("client", f"pod/{team}/{name}", port, name=f"{first} answers"),
+        Connects("client", f"pod/{team}/{name}", other, name=f"{second} answers"),
+        Connects("client", "192.168.10.11", port, "refused", name="the node's own ports stay free"),
+    )
+    values = {
+        "name": name,
+        "team": team,
+        "first": first,
+        "second": second,
+        "parts": parts,
+        "port": port,
+        "other": other,
+    }
+    return Scenario(values, join(namespace(team), pod("client")), expect, {**QUICK, "nodes": 1},
                     lines=shuffled(rng, lines, "hostNetwork: true"))  # fmt: skip
 
 
