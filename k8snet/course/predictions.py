@@ -35,7 +35,10 @@ class Question:
     because: str
 
     def __str__(self) -> str:
-        lines = [*textwrap.wrap(f"Predict: {self.question}", 92), *(f"  ( ) {o}" for o in self.options)]
+        lines = [
+            *textwrap.wrap(f"Predict: {self.question}", 92, break_on_hyphens=False),
+            *(f"  ( ) {o}" for o in self.options),
+        ]
         return "\n".join([*lines, f'To answer without the buttons: predict("{self.id}", "{self.options[0]}", "sure")'])
 
 
@@ -101,7 +104,10 @@ class Saying:
     text: str
 
     def __repr__(self) -> str:
-        lines = (textwrap.wrap(line, 92, subsequent_indent="  ") or [""] for line in self.text.splitlines())
+        lines = (
+            textwrap.wrap(line, 92, subsequent_indent="  ", break_on_hyphens=False) or [""]
+            for line in self.text.splitlines()
+        )
         return "\n".join(line for wrapped in lines for line in wrapped)
 
     __str__ = __repr__

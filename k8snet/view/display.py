@@ -22,8 +22,8 @@ def image(svg: str, alt: str) -> str:
 
 
 def pre(text: str) -> str:
-    """Text as a terminal would show it."""
-    return f'<pre style="line-height:1.25;white-space:pre">{escape(text)}</pre>'
+    """Text as a terminal would show it, also where a page's own style would not."""
+    return f'<pre style="font-family:monospace;line-height:1.25;white-space:pre-wrap">{escape(text)}</pre>'
 
 
 def trace_html(trace: Trace) -> str:
