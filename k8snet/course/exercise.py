@@ -14,6 +14,7 @@ from k8snet.course import judge, progress
 from k8snet.course.draw import COURSE
 from k8snet.course.judge import Feedback
 from k8snet.course.task import Scenario, Task, assignments, sheet, tasks
+from k8snet.course.tasks import incidents
 
 SAMPLE = "sample"
 
@@ -64,7 +65,7 @@ def begin(assignment: str, student: str, course: str = COURSE) -> Sheet:
 
 
 def _find(task_id: str) -> tuple[Task, Scenario] | None:
-    found = tasks().get(task_id)
+    found = incidents.room(task_id) if incidents.in_room(task_id) else tasks().get(task_id)
     return (found, found.scenario(session.student, session.course)) if found else None
 
 

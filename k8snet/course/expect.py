@@ -52,7 +52,7 @@ def must(name: str, met: bool, why: str) -> Goal:
 
 def share(missed: int, total: int) -> float:
     """What a goal of many parts earns: all of it or, with anything missed, at most half."""
-    return 0.5 * (1 - missed / total) if missed else 1.0
+    return 0.5 * max(0.0, 1 - missed / total) if missed else 1.0
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Fetches:
     def goals(self, cluster: Cluster) -> Iterator[Goal]:
         """One goal."""
         trace = caller(cluster, self.client).curl(self.arguments).trace
-        outcome = trace.outcome if trace else Outcome("no route", "")
+        outcome = trace.outcome if trace is not None else Outcome("no route", "")
         met = outcome.status == self.status and self.server in f"{outcome.said_by} {outcome.server}"
         wanted = f"status {self.status}" if self.status else "no answer"
         yield _way(trace, f"curl {self.arguments} from {self.client}", wanted, met, self.name)
@@ -127,7 +127,9 @@ class Matrix:
     def goals(self, cluster: Cluster) -> Iterator[Goal]:
         """Two goals: nothing leaks, nothing needed is blocked. The first wrong pair of each is the counterexample."""
         wrong: dict[bool, list[tuple[str, str, Verdict]]] = {True: [], False: []}
-        total = Counter(wanted for _, _, wanted in self.pairs())
+        # Servers that stay open to all are not what it is about: they count only where they are blocked.
+        guarded = {server for _, server, wanted in self.pairs() if not wanted}
+        total = Counter(wanted for _, server, wanted in self.pairs() if server in guarded or not guarded)
         for client, server, wanted in self.pairs():
             verdict = cluster.allowed(client, server, self.port, self.protocol)
             if bool(verdict) is not wanted:
@@ -135,8 +137,9 @@ class Matrix:
         for wanted, name in ((False, "nobody else gets in"), (True, "who must get in does")):
             missed = wrong[wanted]
             why, way = self._example(cluster, *missed[0], len(missed) - 1) if missed else ("", None)
-            if total[wanted]:
-                yield Goal(f"{name} on {self.port}/{self.protocol}", share(len(missed), total[wanted]), why, way)
+            if total[wanted] or missed:
+                earned = share(len(missed), total[wanted] or len(missed))
+                yield Goal(f"{name} on {self.port}/{self.protocol}", earned, why, way)
 
     def _example(self, cluster: Cluster, client: str, server: str, verdict: Verdict, more: int) -> tuple[str, Trace]:
         side = verdict.ingress if verdict or verdict.ingress.allowed is False else verdict.egress

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import gc
 import hashlib
 import json
 import multiprocessing
@@ -19,7 +20,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from html import escape
@@ -51,23 +52,22 @@ class TimeUp(BaseException):
     """A time limit; no ``except Exception`` on the way may hold it up."""
 
 
+def _ring(*_: object) -> None:
+    raise TimeUp
+
+
 @contextmanager
 def limited(seconds: float) -> Iterator[None]:
-    """Raise TimeUp in the block after so many seconds (where the system has alarms, in the main thread)."""
-
-    def ring(*_: object) -> None:
-        raise TimeUp
-
-    if not hasattr(signal, "setitimer"):
-        yield
-        return
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.01))
+    """Raise TimeUp in the block after so many seconds (in the main thread, where the system has alarms)."""
+    alarms = hasattr(signal, "setitimer")
+    if alarms:
+        signal.signal(signal.SIGALRM, _ring)
+        signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.01))
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        if alarms:
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 # reading
@@ -157,20 +157,18 @@ def grade_file(
     if row.assignment not in assignments():
         row.remarks.append("not graded: no assignment of this course is recognised by name or cells")
         return row
-    mine, place = assignments()[row.assignment].tasks, chosen(cells)
-    text = {i: source(cells[n]) for i, n in place.items()}
+    mine, text = assignments()[row.assignment].tasks, {i: source(cells[n]) for i, n in chosen(cells).items()}
     row.remarks += _remarks(mine, ids, text, student)
     row.points, told = {}, []
     for task in mine:
-        scenario = task.scenario(student, course)
-        left = limit - (time.monotonic() - begun)
+        scenario, left = task.scenario(student, course), limit - (time.monotonic() - begun)
         answer, probes = text.get(task.id, ""), text.get(f"{task.id}-probes", "")
         feedback = judged(task, scenario, answer, probes, min(left, limit / 4))
         row.points[task.id] = points(task, feedback)
-        row.remarks += [f"{task.id}: {feedback.remark}"] if feedback.remark and body(text.get(task.id, "")) else []
         row.goals += [(task.id, _general(g.name, scenario), g.met) for g in feedback.goals]
-        if task.kind in COMPARED and body(text.get(task.id, "")):
-            row.prints[task.id] = hashlib.sha256(body(text[task.id]).encode("utf-8", "replace")).hexdigest()
+        if body(answer):
+            row.remarks += [f"{task.id}: {feedback.remark}"] if feedback.remark else []
+            row.prints[task.id] = hashlib.sha256(body(answer).encode("utf-8", "replace")).hexdigest()
         told.append((task, scenario, feedback))
     if pages is not None:
         try:
@@ -227,9 +225,7 @@ def _remarks(mine: Iterable[Task], ids: Counter[str], text: Mapping[str, str], s
         answers = [task.id, *([f"{task.id}-probes"] if task.kind == "probes" else [])]
         wanted |= {*answers, f"{task.id}-test"}
         yield from (f"{i}: the answer cell is missing" for i in answers if i not in ids)
-        yield from (
-            f"{i}: {ids[i]} cells have this name; the last with an answer counts" for i in answers if ids[i] > 1
-        )
+        yield from (f"{i}: {ids[i]} cells of this name; the last with an answer counts" for i in answers if ids[i] > 1)
         if text.get(f"{task.id}-test", "").strip() != f'check("{task.id}")':
             yield f"{task.id}: the check cell is changed or missing (it is not used)"
     foreign = sorted(ids.keys() - wanted)
@@ -253,7 +249,7 @@ def grade(paths: Iterable[Path], course: str = COURSE, *, jobs: int = 0, limit: 
     work, rows = find(paths), []
     one = partial(grade_file, course=course, limit=limit, pages=pages)
     jobs = min(jobs or os.cpu_count() or 1, len(work) // 8 + 1)
-    with multiprocessing.Pool(jobs) if jobs > 1 else contextmanager(lambda: iter([None]))() as pool:
+    with multiprocessing.Pool(jobs, gc.set_threshold, (100_000, 50)) if jobs > 1 else nullcontext() as pool:
         for row in pool.imap(one, work, chunksize=4) if pool else map(one, work):
             rows.append(row)
             progress(len(rows), len(work), row)
@@ -266,8 +262,9 @@ def _compare(rows: Iterable[Grade]) -> None:
     files, same = defaultdict(list), defaultdict(list)
     for row in rows:
         files[row.student, row.assignment].append(row)
-        for task, print_ in row.prints.items():
-            same[task, print_].append(row)
+        for task, text in row.prints.items():
+            if tasks()[task].kind in COMPARED:
+                same[task, text].append(row)
     for several in files.values():
         for row in several if len(several) > 1 else ():
             row.remarks.append(f"{len(several)} files for this student and assignment")
@@ -287,12 +284,10 @@ def write_csv(path: Path, rows: Iterable[Grade]) -> None:
     head = ["student", "assignment", "score", "max", "remarks", "file", *(t.id for t in columns)]
     lines = []
     for r in rows:
-        most = sum(t.points for t in assignments()[r.assignment].tasks) if r.assignment in assignments() else 0
-        got = r.points or {}
-        score = f"{sum(got.values()):g}" if r.points is not None else ""
-        lines.append(
-            [r.student, r.assignment, score, most, "; ".join(r.remarks), r.file, *(got.get(t.id, "") for t in columns)]
-        )
+        most = sum(t.points for t in tasks().values() if t.assignment == r.assignment)
+        got, score = r.points or {}, "" if r.points is None else f"{sum(r.points.values()):g}"
+        by_task = (got.get(t.id, "") for t in columns)
+        lines.append([r.student, r.assignment, score, most, "; ".join(r.remarks), r.file, *by_task])
     _table(path, head, lines)
 
 
@@ -309,13 +304,12 @@ def write_items(path: Path, rows: Iterable[Grade]) -> None:
 
 
 def _table(path: Path, head: list[str], lines: Iterable[list[Any]]) -> None:
+    def safe(value: Any) -> Any:
+        """Text that a spreadsheet would take for a formula is given a quote in front."""
+        return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t")) else value
+
     with path.open("w", encoding="utf-8", errors="replace", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(head)
-        # Text that a spreadsheet would take for a formula is given a quote in front.
-        writer.writerows(
-            [f"'{v}" if isinstance(v, str) and v[:1] in "=+-@\t" and v else v for v in line] for line in lines
-        )
+        csv.writer(file).writerows([head, *(map(safe, line) for line in lines)])
 
 
 def _write_page(folder: Path, row: Grade, told: Iterable[tuple[Task, Scenario, Feedback]]) -> None:
@@ -326,17 +320,14 @@ def _write_page(folder: Path, row: Grade, told: Iterable[tuple[Task, Scenario, F
     ]
     parts += [f"<p>{escape(remark)}</p>" for remark in row.remarks]
     for task, scenario, feedback in told:
-        parts.append(
-            f"<h2>{escape(task.title)}: {points(task, feedback):g} of {task.points}</h2>{feedback._repr_html_()}"
-        )
-        parts.append(f"<details><summary>The task</summary><pre>{escape(sheet(task, scenario))}</pre></details>")
-    name = (
-        re.sub(r"[^\w.-]", "_", f"{row.student}-{row.assignment}")
-        + f"-{hashlib.sha256(row.file.encode('utf-8', 'replace')).hexdigest()[:6]}"
-    )
+        title = f"{escape(task.title)}: {points(task, feedback):g} of {task.points}"
+        text = f"<details><summary>The task</summary><pre>{escape(sheet(task, scenario))}</pre></details>"
+        parts.append(f"<h2>{title}</h2>{text}{feedback._repr_html_()}")
+    mark = hashlib.sha256(row.file.encode("utf-8", "replace")).hexdigest()[:6]
+    name = re.sub(r"[^\w.-]", "_", f"{row.student[:100]}-{row.assignment}-{mark}.html")
+    head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(row.student)}</title>'
     folder.mkdir(parents=True, exist_ok=True)
-    page = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(row.student)}</title>{"".join(parts)}</html>'
-    (folder / f"{name[:150]}.html").write_text(page, encoding="utf-8", errors="replace")
+    (folder / name).write_text(f"{head}{''.join(parts)}</html>", encoding="utf-8", errors="replace")
 
 
 def main(arguments: list[str] | None = None) -> int:

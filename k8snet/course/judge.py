@@ -59,7 +59,7 @@ class Feedback:
         from k8snet.view import display
 
         trace = self.example.trace if self.example else None
-        return display.pre(str(self)) + (display.trace_html(trace) if trace else "")
+        return display.pre(str(self)) + (display.trace_html(trace) if trace is not None else "")
 
 
 def judge(task: Task, scenario: Scenario, answer: str, probes: str = "") -> Feedback:
@@ -249,10 +249,11 @@ def station(trace: Trace) -> str:
 
 
 def true_options(scenario: Scenario, trace: Trace) -> list[int]:
-    """The numbers of the options that name the rule that decided."""
+    """The numbers of the options that name the rule that decided, or the station at which it did."""
     rule = f"{trace.deciding.rule} " if trace.deciding and trace.deciding.rule else "no rule "
     wanted = [option.partition(" — ")[0].strip("` ") for option in scenario.options]
-    return [n for n, text in enumerate(wanted, 1) if re.match(re.escape(text) + r"(?!\w)", rule)]
+    matches = (text == station(trace) or re.match(re.escape(text) + r"(?!\w)", rule) for text in wanted)
+    return [n for n, matched in enumerate(matches, 1) if matched]
 
 
 def _node(cluster: Cluster, trace: Trace) -> str:
@@ -289,7 +290,9 @@ def _lines(*keys: str) -> Callable[[Scenario, str, str], Iterator[Goal]]:
         for key, (truth, way) in truths.items():
             given = said.get(key.lower(), "")
             shown = ", ".join(_plain(truth)) if not isinstance(truth, str) else truth
-            why = f"{key} is {shown or 'nothing'}, not {given or 'left out'}." + (f" It is {told(way)}" if way else "")
+            why = f"{key} is {shown or 'nothing'}, not {given or 'left out'}." + (
+                f" It is {told(way)}" if way is not None else ""
+            )
             right = _plain(given) == _plain(truth)
             yield Goal(key, float(right), "" if right else why, way)
 

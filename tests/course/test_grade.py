@@ -136,7 +136,7 @@ def odd_cells(nb):
         (reorder, ""),
         (odd_cells, ""),
         (foreign, "cells of something else, left out: ps9"),
-        (copy_first, f"{WRITE}: 2 cells have this name; the last with an answer counts"),
+        (copy_first, f"{WRITE}: 2 cells of this name; the last with an answer counts"),
         (
             lambda nb: change(nb, f"{WRITE}-test", "print('full marks')"),
             f"{WRITE}: the check cell is changed or missing (it is not used)",
