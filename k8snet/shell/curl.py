@@ -1,7 +1,7 @@
-"""curl as a Pod, a node or a machine outside runs it. What happened is decided in dataplane/fetch.py; here it is worded.
+"""curl and wget as a Pod, a node or a machine outside runs them. What happened is decided in dataplane/fetch.py.
 
-Texts and exit codes are those of curl 8 (src/tool_operate.c, lib/connect.c, lib/multi.c); milliseconds are simulated, so
-the same command prints the same line. Files are not written, and no progress meter is drawn (as on a terminal).
+Texts and exit codes stand in ``curl.yaml``; milliseconds are simulated, so the same command prints the same line. Files
+are not written, and no progress meter is drawn (as on a terminal).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urljoin
 
 from k8snet.dataplane.client import Client
@@ -18,19 +18,19 @@ from k8snet.dataplane.http import PORTS, HeaderChange, Request, header
 from k8snet.dataplane.moment import Moment
 from k8snet.manifests.addresses import is_ip
 from k8snet.shell.result import Result
+from k8snet.shell.texts import table
 
 VERSION = "8.14.1"
-# Options by their short letter; those without one stand for themselves.
-FLAGS = dict(zip("sSkvLIfiGNg46", ("silent", "show-error", "insecure", "verbose", "location", "head", "fail", "include", "get", "no-buffer", "globoff", "ipv4", "ipv6"), strict=True))  # fmt: skip
-VALUES = dict(zip("owHXmdAu", ("output", "write-out", "header", "request", "max-time", "data", "user-agent", "user"), strict=True))  # fmt: skip
-LONG_FLAGS = {*FLAGS.values(), "fail-with-body", "no-progress-meter", "http1.1", "http2", "path-as-is", "compressed"}
-LONG_VALUES = {*VALUES.values(), "resolve", "connect-timeout", "max-redirs", "data-raw", "url", "retry", "cacert"}
-HELP = "curl: try 'curl --help' or 'curl --manual' for more information\n"
-LEGITIMACY = """More details here: https://curl.se/docs/sslcerts.html
+TEXTS: dict[str, Any] = table("curl")
 
-curl failed to verify the legitimacy of the server and therefore could not
-establish a secure connection to it. To learn more about this situation and
-how to fix it, please visit the webpage mentioned above."""
+
+def _names(*groups: str) -> dict[str, str]:
+    """Options as they are written, short and long, with their long names."""
+    words = [word.partition(",") for group in groups for word in TEXTS[group].split()]
+    return {f"--{name}": name for name, _, _ in words} | {f"-{short}": name for name, _, short in words if short}
+
+
+FLAGS, VALUES = _names("flags", "without_effect"), _names("values")
 
 
 class Failure(Exception):
@@ -106,20 +106,16 @@ def parse(arguments: Sequence[str]) -> Options:
         if not word.startswith("-") or word == "-":
             options.urls.append(word)
             continue
-        letters = [] if word.startswith("--") else list(word[1:])
-        name, joined = word[2:], ""
-        for i, letter in enumerate(letters):
-            name = FLAGS.get(letter) or VALUES.get(letter) or ""
-            if letter in VALUES:
-                joined = word[i + 2 :]
-                break
-            options.flags.add(name)
-        if name in LONG_VALUES:
+        name, joined = (word, "") if word.startswith("--") else (word[:2], word[2:])
+        while name in FLAGS and joined:
+            options.flags.add(FLAGS[name])
+            name, joined = f"-{joined[0]}", joined[1:]
+        if name in VALUES:
             if not joined and not left:
                 raise Failure(2, f"option {word}: requires parameter")
-            options.values.setdefault(name, []).append(joined or left.pop(0))
-        elif name in LONG_FLAGS and "" not in options.flags:
-            options.flags.add(name)
+            options.values.setdefault(VALUES[name], []).append(joined or left.pop(0))
+        elif name in FLAGS:
+            options.flags.add(FLAGS[name])
         else:
             raise Failure(2, f"option {word}: is unknown")
     options.urls += options.values.pop("url", [])
@@ -132,26 +128,24 @@ def curl(moment: Moment, client: Client, arguments: Sequence[str]) -> Result:
     """``curl`` with its arguments (without the word curl). The journey of the last request is in ``trace``."""
     try:
         options = parse(arguments)
-    except Failure as e:
-        return Result("", f"curl: {e.text}\n{HELP}", e.code)
+    except Failure as wrong:
+        return Result("", f"curl: {wrong.text}\n{TEXTS['help']}", wrong.code)
     out, err, code, x = "", "", 0, None
     for text in options.urls:
-        failed: Failure | None
+        shown, failed = "", None
         try:
-            target = url(text)
-            x, target, told, shown = _follow(moment, client, options, target)
+            x, target, told, shown = _follow(moment, client, options, url(text))
             failed, err = failure(x, options, target), err + told
-        except Failure as e:
-            x, shown, failed = None, "", e
+        except Failure as wrong:
+            x, failed = None, wrong
         hidden = failed is not None and failed.code == 22 and "fail-with-body" not in options.flags
         if x and x.response and not hidden and options.last("output") in ("", "-"):
             out += shown + ("" if "head" in options.flags else x.response.body)
-        if failed:
-            code = failed.code
-            if "silent" not in options.flags or "show-error" in options.flags:
-                err += f"curl: ({code}) {failed.text}\n"
+        code = failed.code if failed else code
+        if failed and ("silent" not in options.flags or "show-error" in options.flags):
+            err += f"curl: ({code}) {failed.text}\n"
         if "write-out" in options.values:
-            out += write_out(options.last("write-out"), x, failed)
+            out += _write_out(options.last("write-out"), x, failed)
     return Result(out, err, code, trace=x.trace if x else None)
 
 
@@ -160,13 +154,11 @@ def _follow(moment: Moment, client: Client, options: Options, target: Url) -> tu
     to show."""
     told, shown, first, method, most = "", "", target.host, _method(options), int(options.last("max-redirs", "50"))
     for _ in range(most + 1):
-        asked, address = request(options, target, method, target.host == first), _resolve(options, target)
+        asked, address = _request(options, target, method, target.host == first), _resolve(options, target)
         insecure = "insecure" in options.flags
         x = fetch(moment, client, target.name, asked, port=target.port, address=address, insecure=insecure)
-        if "verbose" in options.flags:
-            told += verbose(x, target)
-        if x.response and options.flags & {"include", "head"}:
-            shown += _head(x) + "\r\n"
+        told += _verbose(x, target) if "verbose" in options.flags else ""
+        shown += _head(x) + "\r\n" if x.response and options.flags & {"include", "head"} else ""
         location = header(x.response.headers, "Location") if x.response else None
         if location is None or "location" not in options.flags:
             return x, target, told, shown
@@ -181,19 +173,17 @@ def _method(options: Options) -> str:
     return options.last("request") or ("HEAD" if "head" in options.flags else "POST" if sends else "GET")
 
 
-def request(options: Options, target: Url, method: str, same_host: bool = True) -> Request:
+def _request(options: Options, target: Url, method: str, same_host: bool = True) -> Request:
     """The request that goes out. A Host header of one's own is for the first host only, not for where redirects lead."""
-    given = [
-        (n.strip(), v.strip()) for n, colon, v in (h.partition(":") for h in options.values.get("header", [])) if colon
-    ]
+    parts = [h.partition(":") for h in options.values.get("header", [])]
+    given = [(name.strip(), value.strip()) for name, colon, value in parts if colon]
     own_host = next((v for n, v in given if n.lower() == "host" and same_host), "")
     headers = [("User-Agent", options.last("user-agent", f"curl/{VERSION}")), ("Accept", "*/*")]
     body = "&".join(options.values.get("data", []) + options.values.get("data-raw", []))
     if body and method != "GET":
         headers += [("Content-Length", str(len(body))), ("Content-Type", "application/x-www-form-urlencoded")]
-    change = HeaderChange(
-        set=tuple((n, v) for n, v in given if v and n.lower() != "host"), remove=tuple(n for n, v in given if not v)
-    )
+    added = tuple((n, v) for n, v in given if v and n.lower() != "host")
+    change = HeaderChange(set=added, remove=tuple(n for n, v in given if not v))
     sni = target.host.removesuffix(".") if target.scheme == "https" and not is_ip(target.name) else ""
     return Request(own_host or target.authority, target.path, method, target.scheme, change.apply(tuple(headers)), sni)
 
@@ -215,25 +205,16 @@ def failure(x: Exchange, options: Options, target: Url) -> Failure | None:
     if x.lookup_seconds > first:
         return Failure(28, f"Resolving timed out after {first * 1000:.0f} milliseconds")
     if x.seconds > limit:
-        if x.error == "timeout":
-            return Failure(28, f"Connection timed out after {limit * 1000:.0f} milliseconds")
-        return Failure(28, f"Operation timed out after {limit * 1000:.0f} milliseconds with 0 bytes received")
+        what, end = ("Connection", "") if x.error == "timeout" else ("Operation", " with 0 bytes received")
+        return Failure(28, f"{what} timed out after {limit * 1000:.0f} milliseconds{end}")
     if not x.error:
         wants = options.flags & {"fail", "fail-with-body"} and x.status >= 400
         return Failure(22, f"The requested URL returned error: {x.status}") if wants else None
-    waited = f"Failed to connect to {target.host} port {target.port} after {min(x.seconds, first) * 1000:.0f} ms"
-    code, text = {
-        "name": (6, f"Could not resolve host: {target.host}"),
-        "connect": (7, f"{waited}: Couldn't connect to server"),
-        "timeout": (28, f"{waited}: Timeout was reached"),
-        "tls": (35, x.detail),
-        "certificate": (60, f"{x.verify}\n{LEGITIMACY}"),
-        "empty": (52, "Empty reply from server"),
-        "not http": (1, "Received HTTP/0.9 when not allowed"),
-        "reset": (56, "Recv failure: Connection reset by peer"),
-        "undefined": (56, f"k8snet cannot say: {x.detail}"),
-    }[x.error]
-    return Failure(code, text)
+    code, text = TEXTS["failures"][x.error]
+    waited = f"{min(x.seconds, first) * 1000:.0f}"
+    return Failure(
+        code, text.format(host=target.host, port=target.port, waited=waited, detail=x.detail, verify=x.verify)
+    )
 
 
 def _head(x: Exchange) -> str:
@@ -241,7 +222,7 @@ def _head(x: Exchange) -> str:
     return f"HTTP/1.1 {x.response.title}\r\n" + "".join(f"{n}: {v}\r\n" for n, v in x.response.headers)
 
 
-def verbose(x: Exchange, target: Url) -> str:
+def _verbose(x: Exchange, target: Url) -> str:
     """What ``-v`` writes to standard error about one exchange."""
     lines, r, end = [], x.request, "* closing connection #0"
     if x.error == "name":
@@ -253,9 +234,7 @@ def verbose(x: Exchange, target: Url) -> str:
     for a in x.addresses[: x.addresses.index(x.address) + 1] if x.address else ():
         lines.append(f"*   Trying {f'[{a}]' if ':' in a else a}:{x.port}...")
     if x.error in ("connect", "timeout"):
-        kinds = {"timed out": "Connection timed out", "no route": "No route to host"}
-        reason = kinds.get(x.trace.outcome.kind, "Connection refused")
-        lines.append(f"* connect to {x.address} port {x.port} failed: {reason}")
+        lines.append(f"* connect to {x.address} port {x.port} failed: {_reason(x, 'curl')}")
     elif x.error != "name":
         lines.append(f"* Connected to {target.host} ({x.address}) port {x.port}")
     if x.certificate:
@@ -268,68 +247,67 @@ def verbose(x: Exchange, target: Url) -> str:
     return "".join(f"{line}\n" for line in (*lines, end))
 
 
-def write_out(form: str, x: Exchange | None, failed: Failure | None) -> str:
+def _reason(x: Exchange, program: str) -> str:
+    """Why no connection came about."""
+    texts = TEXTS["connect"][program]
+    return str(texts.get(x.trace.outcome.kind, texts["refused"]))
+
+
+def _write_out(form: str, x: Exchange | None, failed: Failure | None) -> str:
     """``-w``: the variables that the course uses; one that curl has not is left as nothing."""
     known: dict[str, object] = {"exitcode": failed.code if failed else 0, "errormsg": failed.text if failed else ""}
-    known |= {"http_code": f"{x.status if x else 0:03}", "response_code": f"{x.status if x else 0:03}"}
+    known |= dict.fromkeys(("http_code", "response_code"), f"{x.status if x else 0:03}")
     if x is not None:
-        r, headers = x.request, x.response.headers if x.response else ()
-        known |= {
-            "url_effective": f"{r.scheme}://{r.host}{r.path}",
-            "method": r.method,
-            "scheme": r.scheme,
-            "remote_ip": x.address,
-            "remote_port": x.port,
-            "size_download": len(x.response.body) if x.response else 0,
-            "content_type": header(headers, "Content-Type") or "",
-            "redirect_url": header(headers, "Location") or "",
-            "time_namelookup": f"{x.lookup_seconds:.6f}",
-            "time_total": f"{x.seconds:.6f}",
-        }
+        r = x.request
+        known |= {"url_effective": f"{r.scheme}://{r.host}{r.path}", "remote_ip": x.address, "remote_port": x.port}
+        known |= {"time_namelookup": f"{x.lookup_seconds:.6f}", "time_total": f"{x.seconds:.6f}"}
+        known |= {"redirect_url": header(x.response.headers, "Location") or "" if x.response else ""}
     form = form.replace("\\n", "\n").replace("\\t", "\t").replace("\\r", "\r")
     return re.sub(r"%\{(\w+)\}", lambda m: str(known.get(m[1], "")), form)
 
 
-def wget(moment: Moment, client: Client, arguments: Sequence[str]) -> Result:
-    """BusyBox ``wget`` with its arguments (without the word wget; networking/wget.c)."""
+def _wget_options(arguments: Sequence[str]) -> Options:
+    """wget's command line. Raises Failure for an option it has not."""
     options, left = Options(values={"user-agent": ["Wget"]}), list(arguments)
     while left:
         word = left.pop(0)
-        m = re.fullmatch(r"(-q?)(O|T)(.*)|--(timeout|header)=?(.*)", word)
-        if m:
+        if m := re.fullmatch(r"(-q?)(O|T)(.*)|--(timeout|header)=?(.*)", word):
             name = {"O": "output", "header": "header"}.get(m[2] or m[4], "max-time")
             options.values.setdefault(name, []).append(m[3] or m[5] or (left.pop(0) if left else ""))
             options.flags.add(m[1])
         elif word in ("-q", "-S", "-c", "--spider", "--no-check-certificate"):
             options.flags.add(word)
         elif word.startswith("-"):
-            return Result("", f"wget: unrecognized option: {word.lstrip('-')}\n", 1)
+            raise Failure(1, f"wget: unrecognized option: {word.lstrip('-')}\n")
         else:
             options.urls.append(word)
     if not options.urls:
-        return Result("", "Usage: wget [-cqS] [--spider] [-O FILE] [-T SEC] [--header STR] URL...\n", 1)
-    given, output, quiet, spider = (
-        options.urls[0],
-        options.last("output"),
-        "-q" in options.flags,
-        "--spider" in options.flags,
-    )
+        raise Failure(1, TEXTS["wget usage"])
+    return options
+
+
+def wget(moment: Moment, client: Client, arguments: Sequence[str]) -> Result:
+    """BusyBox ``wget`` with its arguments (without the word wget)."""
+    try:
+        options = _wget_options(arguments)
+    except Failure as wrong:
+        return Result("", wrong.text, 1)
+    given, output = options.urls[0], options.last("output")
+    quiet, spider = "-q" in options.flags, "--spider" in options.flags
     try:
         target, limit = url(given), options.seconds("max-time")
-    except Failure as e:
-        reason = {1: f"not an http or ftp url: {given}", 3: f"bad address '{given}'"}.get(e.code, "invalid number")
+    except Failure as wrong:
+        reason = {1: f"not an http or ftp url: {given}", 3: f"bad address '{given}'"}.get(wrong.code, "invalid number")
         return Result("", f"wget: {reason}\n", 1)
-    asked = request(options, target, "HEAD" if spider else "GET")
+    asked = _request(options, target, "HEAD" if spider else "GET")
     x = fetch(moment, client, target.name, asked, port=target.port, insecure=True)
     told = f"Connecting to {target.authority} ({x.address}:{x.port})\n" if x.address and not quiet else ""
-    kinds = {"timed out": "Operation timed out", "no route": "Host is unreachable"}
     if x.seconds > limit:
         text = "download timed out"
     elif x.error == "name":
-        text = f"bad address '{given.partition('://')[2] or given}'".partition("/")[0].rstrip("'") + "'"
+        text = f"bad address '{given.rpartition('://')[2].partition('/')[0]}'"
     elif x.error in ("connect", "timeout"):
-        why = kinds.get(x.trace.outcome.kind, "Connection refused")
-        text = f"can't connect to remote host ({x.address}): {why}"
+        text = f"can't connect to remote host ({x.address}): {_reason(x, 'wget')}"
     elif x.response is None:
         text = "error getting response"
     elif x.status >= 400:

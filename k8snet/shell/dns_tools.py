@@ -11,10 +11,7 @@ import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from importlib import resources
 from typing import Any
-
-import yaml
 
 from k8snet.controlplane import podfiles
 from k8snet.controlplane.snapshot import containers_of
@@ -28,12 +25,10 @@ from k8snet.dataplane.resolver import Lookup
 from k8snet.dataplane.trace import Outcome, Trace
 from k8snet.manifests.addresses import is_ip
 from k8snet.shell.result import Result
+from k8snet.shell.texts import table
 
-VERSION = "9.18.41"
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
-TEXTS: dict[str, Any] = yaml.safe_load(
-    resources.files("k8snet.shell").joinpath("dns_tools.yaml").read_text(encoding="utf-8")
-)
+TEXTS: dict[str, Any] = table("dns_tools")
 TYPES = TEXTS["types"].split()
 FAILURES = {"TIMEOUT": "timed out", "CONNREFUSED": "connection refused"}
 RCODES = {"SERVFAIL": "2(SERVFAIL)", "NXDOMAIN": "3(NXDOMAIN)", "REFUSED": "5(REFUSED)"}
@@ -57,7 +52,6 @@ class Run:
     words: list[str]
     tries: int = 3
     patience: int = 5
-    port: int = 53
     quiet: bool = False
     out: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -78,7 +72,7 @@ class Run:
         got = Got(Answer(name, qtype, "TIMEOUT"), self.servers[0], "UDP")
         for server in self.servers * self.tries:
             got = self._once(name, qtype, server, "TCP" if tcp else "UDP")
-            failure, at = FAILURES.get(got.reply.rcode), f"{server[0]}#{self.port}"
+            failure, at = FAILURES.get(got.reply.rcode), f"{server[0]}#53"
             if failure is None and (got.reply.rcode != "SERVFAIL" or server is self.servers[-1]):
                 break
             if failure and got.protocol == "UDP":
@@ -91,7 +85,6 @@ class Run:
         return got
 
     def _once(self, name: str, qtype: str, server: tuple[str, str], protocol: str) -> Got:
-        self.asker.port = self.port
         reply = self.asker.ask(name, qtype, server[0], protocol)
         if protocol == "UDP" and reply.rcode not in FAILURES and self.asker.truncates(reply):
             self.out += [] if self.quiet else [";; Truncated, retrying in TCP mode."]
@@ -123,25 +116,21 @@ class Run:
 
 # dig
 
-DISPLAY = ("cmd", "comments", "question", "answer", "authority", "additional", "stats")
-NUMBERS = {"time": "patience", "timeout": "patience", "tries": "tries"}
-
 
 def dig(moment: Moment, client: Client, arguments: list[str]) -> Result:
-    """``dig``: @server, names, types, -x -t -q -p, +short +search +tcp +noall +answer … +time=N +tries=N +bufsize=N."""
+    """``dig``: @server, names, types, -x, -t, +short +search +tcp +noall +answer … +time=N +tries=N."""
     run = Run(moment, client, ["dig", *arguments])
-    on = dict.fromkeys(TEXTS["switches"].split(), True) | {"short": False, "search": False, "tcp": False}
-    run.asker.limit = lookup.DIG
+    on = dict.fromkeys(TEXTS["display"].split(), True) | dict.fromkeys(TEXTS["switches"].split(), False)
     try:
         questions, server, warning = _read(run, on, arguments)
-    except ValueError as error:
-        return Result(stderr=f"Invalid option: {error}\n{TEXTS['usage']}", exit_code=1)
+    except ValueError as wrong:
+        real = str(wrong).split("=")[0] in TEXTS["not_simulated"].split()
+        text = f"dig: {wrong} is not simulated\n" if real else f"Invalid option: {wrong}\n{TEXTS['usage']}"
+        return Result(stderr=text, exit_code=1)
     if server and not run.use_server(server):
         return run.end(1, f"dig: couldn't get address for '{server}': not found\n")
-    run.asker.opt = (23 if on["cookie"] else 11) if on["edns"] else 0
-    run.asker.limit = run.asker.limit if on["edns"] else lookup.PLAIN
-    run.quiet = on["short"] or not on["comments"]
-    greeting = ["", " ".join([f"; <<>> DiG {VERSION} <<>>", *arguments])]
+    run.asker.limit, run.asker.opt, run.quiet = lookup.DIG, 23, on["short"] or not on["comments"]
+    greeting = ["", " ".join([TEXTS["greeting"], *arguments])]
     greeting += [f"; ({len(run.servers)} server{'s' * (len(run.servers) > 1)} found)"] * bool(server)
     greeting = [*greeting, ";; global options: +cmd"] if on["cmd"] and not on["short"] else []
     exit_code = 0
@@ -165,54 +154,46 @@ def _read(run: Run, on: dict[str, bool], arguments: Sequence[str]) -> tuple[list
     default, server, warning, words = "", "", "", list(arguments)
     while words:
         word = words.pop(0)
-        flag, value = word[:2], word[2:]
-        if flag in ("-x", "-t", "-q", "-p"):
-            value = value or (words.pop(0) if words else "")
-            if not value:
-                raise ValueError(word)
+        flag = word[:2] if word[:1] == "-" else word[:1]
+        if flag in ("-x", "-t") and not (value := word[2:] or (words.pop(0) if words else "")):
+            raise ValueError(word)
         qtype = (value if flag == "-t" else word).upper()
-        if word[:1] == "+":
-            if not _plus(run, on, word[1:]):
-                raise ValueError(word)
-        elif word[:1] == "@":
+        if flag == "+":
+            _plus(run, on, word)
+        elif flag == "@":
             server = word[1:]
-        elif flag == "-p":
-            run.port = int(value) if value.isdigit() else 53
         elif flag == "-x":
             names.append([_reverse(value), "PTR"])
-        elif flag == "-q":
-            names.append([value, default])
         elif qtype in TYPES and names:
             names[-1][1] = qtype
         elif qtype in TYPES:
             default = qtype
         elif flag == "-t":
             warning = f";; Warning, ignoring invalid type {value}\n"
-        elif word[:1] != "-" and qtype != "IN":
+        elif flag[:1] == "-":
+            raise ValueError(word)
+        elif qtype != "IN":
             names.append([word, default])
     return [(name, qtype or "A") for name, qtype in names] or [(".", default or "NS")], server, warning
 
 
-def _plus(run: Run, on: dict[str, bool], option: str) -> bool:
-    """Set a ``+`` option; False if there is none of that name."""
-    name, _, value = option.replace("vc", "tcp").partition("=")
+def _plus(run: Run, on: dict[str, bool], word: str) -> None:
+    """Set a ``+`` option. Raises ValueError if there is none of that name here."""
+    name, _, value = word[1:].partition("=")
     wanted, name = not name.startswith("no"), name.removeprefix("no")
     if name == "all":
-        on.update(dict.fromkeys(DISPLAY, wanted))
-    elif name in on or ("recurse".startswith(name) and len(name) > 2):
-        on[name if name in on else "recurse"] = wanted
-    elif value.isdigit() and name in NUMBERS:
-        setattr(run, NUMBERS[name], max(1, int(value)))
-    elif value.isdigit() and name == "bufsize":
-        run.asker.limit = max(512, int(value))
+        on.update(dict.fromkeys(TEXTS["display"].split(), wanted))
+    elif name in on:
+        on[name] = wanted
+    elif value.isdigit() and name in ("time", "tries"):
+        setattr(run, {"time": "patience"}.get(name, name), max(1, int(value)))
     else:
-        return name in TEXTS["without_effect"].split()
-    return True
+        raise ValueError(word)
 
 
 def _message(run: Run, on: dict[str, bool], got: Got) -> list[str]:
     """A reply as dig shows it."""
-    reply, lines = got.reply, _header(run, on, got.reply) if on["comments"] else []
+    reply, lines = got.reply, _header(run, got.reply) if on["comments"] else []
     sections = {"answer": reply.answers, "authority": reply.authority, "additional": reply.additional}
     rows = {"question": [";" + _columns(reply.name, "IN", reply.type, starts=(32, 40))]}
     for word, records in sections.items():
@@ -225,26 +206,25 @@ def _message(run: Run, on: dict[str, bool], got: Got) -> list[str]:
         if got.protocol == "UDP" and size > run.asker.limit:
             size = lookup.size(reply, run.asker.opt, compressed=True)
         when = (EPOCH + timedelta(seconds=run.moment.now)).strftime("%a %b %d %H:%M:%S UTC %Y")
-        server = f"{got.server[0]}#{run.port}({got.server[1]}) ({got.protocol})"
+        server = f"{got.server[0]}#53({got.server[1]}) ({got.protocol})"
         lines += [";; Query time: 0 msec", f";; SERVER: {server}", f";; WHEN: {when}", f";; MSG SIZE  rcvd: {size}", ""]
     return lines
 
 
-def _header(run: Run, on: dict[str, bool], reply: Answer) -> list[str]:
-    flags = " ".join(["qr", *["aa"] * reply.aa, *["rd"] * on["recurse"], *["ra"] * reply.ra])
-    additional = len(reply.additional) + on["edns"]
-    lines = [";; Got answer:"]
-    if reply.name.lower().endswith(".local."):
-        lines.append(";; WARNING: .local is reserved for Multicast DNS")
-        lines.append(";; You are currently testing what happens when an mDNS query is leaked to DNS")
-    lines.append(f";; ->>HEADER<<- opcode: QUERY, status: {reply.rcode}, id: {run.moment.rng.randrange(65536)}")
-    counts = f"ANSWER: {len(reply.answers)}, AUTHORITY: {len(reply.authority)}, ADDITIONAL: {additional}"
-    lines.append(f";; flags: {flags}; QUERY: 1, {counts}")
-    lines += [";; WARNING: recursion requested but not available"] * (on["recurse"] and not reply.ra) + [""]
-    if on["edns"]:
-        lines += [";; OPT PSEUDOSECTION:", f"; EDNS: version: 0, flags:; udp: {run.asker.limit}"]
-        lines += [f"; COOKIE: {run.moment.rng.getrandbits(64):016x} (echoed)"] * on["cookie"]
-    return lines
+def _header(run: Run, reply: Answer) -> list[str]:
+    facts = {
+        "status": reply.rcode,
+        "id": run.moment.rng.randrange(65536),
+        "flags": " ".join(["qr", *["aa"] * reply.aa, "rd", *["ra"] * reply.ra]),
+        "answers": len(reply.answers),
+        "authority": len(reply.authority),
+        "additional": len(reply.additional) + 1,
+        "limit": run.asker.limit,
+        "cookie": f"{run.moment.rng.getrandbits(64):016x}",
+    }
+    multicast = TEXTS["multicast"] if reply.name.lower().endswith(".local.") else ""
+    alone = "" if reply.ra else ";; WARNING: recursion requested but not available\n"
+    return str(TEXTS["header"]).format(**facts, multicast=multicast, alone=alone).split("\n")
 
 
 def _columns(*fields: str, starts: Sequence[int]) -> str:
@@ -266,7 +246,7 @@ def _reverse(address: str) -> str:
 
 
 def nslookup(moment: Moment, client: Client, arguments: list[str]) -> Result:
-    """``nslookup [-type=TYPE] [-port=N] NAME [SERVER]``, BIND's or BusyBox's by image."""
+    """``nslookup [-type=TYPE] NAME [SERVER]``, BIND's or BusyBox's by image."""
     run = Run(moment, client, ["nslookup", *arguments])
     options = dict(w[1:].partition("=")[::2] for w in arguments if w[:1] == "-")
     names = [w for w in arguments if w[:1] != "-"]
@@ -278,14 +258,13 @@ def nslookup(moment: Moment, client: Client, arguments: list[str]) -> Result:
     if wanted and wanted not in TYPES:
         run.out.append(f"unknown query type: {wanted.lower()}")
         wanted = ""
-    run.port = int(options["port"]) if options.get("port", "").isdigit() else 53
     replies = _first_and_more(run, names[0], wanted, ("AAAA",))
     reply, server = replies[0].reply, replies[0].server
     if reply.rcode in FAILURES:
         run.out += [";; no servers could be reached", ""]
         return run.end(1)
     if not is_ip(names[0]):
-        run.out += [f"Server:\t\t{server[1]}", f"Address:\t{server[0]}#{run.port}", ""]
+        run.out += [f"Server:\t\t{server[1]}", f"Address:\t{server[0]}#53", ""]
     body: list[str] = []
     for r in (got.reply for got in replies):
         if r.rcode != "NOERROR":
@@ -389,43 +368,28 @@ def _busybox_nslookup(run: Run, names: list[str], wanted: str) -> Result:
 
 # getent
 
-DATABASES = {"hosts": ("AAAA", "A"), "ahosts": ("A+AAAA",), "ahostsv4": ("A",), "ahostsv6": ("AAAA",)}
-
 
 def getent(moment: Moment, client: Client, arguments: list[str]) -> Result:
-    """``getent hosts|ahosts|ahostsv4|ahostsv6 NAME …``: what the C library's own look-up finds."""
-    run = Run(moment, client, ["getent", *arguments])
-    database, *keys = arguments or [""]
-    if database not in DATABASES:
-        run.out.append("Try `getent --help' or `getent --usage' for more information.")
-        return run.end(1, f"Unknown database: {database}\n" if database else "getent: wrong number of arguments\n")
+    """``getent hosts NAME …``: what the C library's own look-up finds."""
+    run, (database, *keys) = Run(moment, client, ["getent", *arguments]), arguments or [""]
+    if database != "hosts":
+        return run.end(1, "getent: only the database hosts is simulated\n")
     if not keys:
         run.out += [f"{x.ip:<15} {' '.join(x.names)}" for x in podfiles.hosts(run.asker.pod, moment.snapshot.settings)]
-    missing = False
-    for key in keys:
-        look = _getent(run, database, key)
-        missing = missing or not look
-    return run.end(2 if missing else 0)
+    return run.end(0 if all([_getent(run, key) for key in keys]) else 2)
 
 
-def _getent(run: Run, database: str, key: str) -> Lookup:
-    reverse = database == "hosts" and is_ip(key)
-    for types in ("PTR",) if reverse else DATABASES[database]:
-        look = lookup.getaddrinfo(run.moment, run.client, _reverse(key) if reverse else key, types.split("+"))
+def _getent(run: Run, key: str) -> bool:
+    for qtype in ("PTR",) if is_ip(key) else ("AAAA", "A"):
+        look = lookup.getaddrinfo(run.moment, run.client, _reverse(key) if is_ip(key) else key, [qtype])
         run.seconds += look.seconds
         run.asker.hops += look.trace.hops if look.trace is not None else ()
         if look:
             break
     alias = f" {look.tried[-1].rstrip('.')}" if look.tried and look.tried[-1].rstrip(".") != look.canonical else ""
-    for number, found in enumerate(look.addresses):
-        if reverse:
-            run.out.append(f"{key:<15} {found.rstrip('.')}")
-        elif database == "hosts":
-            run.out.append(f"{found:<15} {look.canonical}{alias}")
-        else:
-            run.out.append(f"{found:<15} STREAM {'' if number else look.canonical}")
-            run.out += [f"{found:<15} DGRAM  ", f"{found:<15} RAW    "]
-    return look
+    for found in look.addresses:
+        run.out.append(f"{key:<15} {found.rstrip('.')}" if is_ip(key) else f"{found:<15} {look.canonical}{alias}")
+    return bool(look)
 
 
 def says(program: str, look: Lookup, server: str = "10.96.0.10") -> str:

@@ -33,7 +33,7 @@ class BadPathError(ValueError):
 def render(template: str, data: Any) -> str:
     """What ``kubectl get -o jsonpath=TEMPLATE`` prints. Raises KubectlError in kubectl's words."""
     try:
-        return "".join(_output(_split(template), data))
+        return "".join(_output(iter(_split(template)), data))
     except (BadPathError, IndexError) as wrong:
         key = "jsonpath" if isinstance(wrong, BadPathError) else "jsonpath run"
         raise error(key, template=template, problem=wrong) from None
@@ -58,18 +58,15 @@ def _split(template: str) -> list[str]:
     return [p for p in (*parts, rest) if p]
 
 
-def _output(parts: list[str], data: Any) -> Iterator[str]:
-    i = 0
-    while i < len(parts):
-        part, i = parts[i], i + 1
+def _output(parts: Iterator[str], data: Any) -> Iterator[str]:
+    for part in parts:
         action = part[1:-1].strip()
         if not part.startswith("{"):
             yield part
         elif action.startswith("range ") or action == "range":
-            end = _end(parts, i)
+            body = _body(parts)
             for item in values(action[5:].strip(), data):
-                yield from _output(parts[i:end], item)
-            i = end + 1
+                yield from _output(iter(body), item)
         elif action == "end":
             raise BadPathError("not in range, nothing to end")
         elif _STRING.fullmatch(action):
@@ -78,17 +75,16 @@ def _output(parts: list[str], data: Any) -> Iterator[str]:
             yield " ".join(map(text, values(action, data)))
 
 
-def _end(parts: list[str], start: int) -> int:
-    """Where the ``{end}`` of a range is."""
-    depth = 0
-    for i in range(start, len(parts)):
-        action = parts[i].strip("{} ")
-        if action.startswith("range "):
-            depth += 1
-        elif action == "end":
-            if not depth:
-                return i
-            depth -= 1
+def _body(parts: Iterator[str]) -> list[str]:
+    """What is repeated: the parts up to the ``{end}`` of a range."""
+    body: list[str] = []
+    depth = 1
+    for part in parts:
+        action = part.strip("{} ")
+        depth += action.startswith("range ") - (action == "end")
+        if not depth:
+            return body
+        body.append(part)
     raise BadPathError("unclosed range, missing {end}")
 
 
@@ -155,12 +151,9 @@ def _holds(condition: str, item: Any) -> bool:
     m = _FILTER.match(condition)
     if m is None:
         raise BadPathError("unterminated filter")
-    left = _operand(m["left"], item)
-    if not m["op"]:
-        return bool(left)
-    right = _operand(m["right"], item)
+    left, right = _operand(m["left"], item), _operand(m["right"], item) if m["op"] else []
     try:
-        return bool(left) and bool(right) and _OPERATORS[m["op"]](left[0], right[0])
+        return bool(left and right and _OPERATORS[m["op"]](left[0], right[0])) if m["op"] else bool(left)
     except TypeError:
         return False
 
@@ -169,9 +162,7 @@ def _operand(word: str, item: Any) -> list[Any]:
     """One side of a comparison: a path from ``@``, or a literal."""
     if word.startswith("@"):
         return values(word, item)
-    if _STRING.fullmatch(word):
-        return [_unquote(word)]
     try:
-        return [json.loads(word)]
+        return [_unquote(word) if _STRING.fullmatch(word) else json.loads(word)]
     except ValueError:
         raise BadPathError(f"unrecognized identifier {word}") from None

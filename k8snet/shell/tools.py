@@ -1,51 +1,40 @@
 """Commands inside a Pod, on a node or on a machine outside: what a container runtime starts for ``kubectl exec``.
 
 curl, dig, ip and their like live in files of their own (their ``TOOLS``). Here are the small commands that show what a
-container was given, and as much of a shell as ``sh -c`` needs for one-liners: ``;``, ``&&``, ``||``, ``$NAME``, loops
-over a list, output thrown away. A missing program is told in runc's words.
+container was given, and as much of a shell as ``sh -c`` needs for one-liners: ``;``, ``&&``, ``||``, ``$NAME`` and loops
+over a list. A missing program is told in runc's words.
 """
 
 from __future__ import annotations
 
-import importlib
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache
 
 from k8snet.controlplane import podfiles
 from k8snet.controlplane.snapshot import Snapshot
 from k8snet.dataplane import resolver
 from k8snet.dataplane.client import Client
 from k8snet.dataplane.moment import Moment
+from k8snet.shell import curl, dns_tools, net_tools
 from k8snet.shell.result import Result
 
 Tool = Callable[[Moment, Client, list[str]], Result]
-MODULES = ("curl", "dns_tools", "net_tools")
 SHELLS = ("sh", "bash", "ash", "/bin/sh", "/bin/bash")
-
-
-@cache
-def tools() -> Mapping[str, Tool]:
-    """Every command by name."""
-    found = dict(_OWN)
-    for name in MODULES:
-        found |= importlib.import_module(f"k8snet.shell.{name}").TOOLS
-    return found
 
 
 def run(moment: Moment, client: Client, command: str | Sequence[str]) -> Result:
     """What a command prints where *client* is, and its exit code. Nothing is raised."""
     try:
         words = shlex.split(command) if isinstance(command, str) else list(command)
-    except ValueError as error:
-        return Result(stderr=f"sh: syntax error: {error}\n", exit_code=2)
+    except ValueError as wrong:
+        return Result(stderr=f"sh: syntax error: {wrong}\n", exit_code=2)
     if not words:
         return Result()
     if words[0] in SHELLS:
         return _shell(moment, client, words)
-    tool = tools().get(words[0].rpartition("/")[2])
+    tool = TOOLS.get(words[0].rpartition("/")[2])
     if tool is not None:
         return tool(moment, client, words[1:])
     if client.kind != "pod":
@@ -64,8 +53,11 @@ def _shell(moment: Moment, client: Client, words: list[str]) -> Result:
     lexer.whitespace, lexer.whitespace_split = " \t\r", True
     try:
         tokens = [";" if t.strip(";\n") == "" else t for t in lexer]
-    except ValueError as error:
-        return Result(stderr=f"sh: syntax error: {error}\n", exit_code=2)
+    except ValueError as wrong:
+        return Result(stderr=f"sh: syntax error: {wrong}\n", exit_code=2)
+    unknown = [t for t in tokens if re.fullmatch(r"if|while|until|[&|<>]+", t) and t not in ("&&", "||")]
+    if unknown:
+        return Result(stderr=f"sh: {unknown[0]} is not simulated\n", exit_code=2)
     return _sequence(moment, client, tokens, environment(moment.snapshot, client))
 
 
@@ -73,72 +65,39 @@ def _sequence(moment: Moment, client: Client, tokens: list[str], variables: dict
     """Commands one after the other; the exit code and the trace are the last one's."""
     total, joint = Result(), ";"
     while tokens:
-        statement, rest = _statement(tokens)
+        end = _statement(tokens)
         if joint == ";" or bool(total) is (joint == "&&"):
-            found = _command(moment, client, statement, variables)
+            found = _command(moment, client, tokens[:end], variables)
             total = replace(found, stdout=total.stdout + found.stdout, stderr=total.stderr + found.stderr)
-        joint, tokens = (rest[0], rest[1:]) if rest else ("", [])
-        if joint not in ("", ";", "&&", "||"):
-            return Result(total.stdout, total.stderr + f"sh: {joint} is not simulated\n", 2)
+        joint, tokens = (tokens[end], tokens[end + 1 :]) if end < len(tokens) else ("", [])
     return total
 
 
-def _statement(tokens: list[str]) -> tuple[list[str], list[str]]:
-    """The tokens up to the next operator that is not inside a loop."""
+def _statement(tokens: list[str]) -> int:
+    """Where the next operator is that is not inside a loop."""
     depth = 0
     for i, token in enumerate(tokens):
-        depth += (token in ("for", "while")) - (token == "done")
-        if depth == 0 and token in (";", "&&", "||", "|", "&"):
-            return tokens[:i], tokens[i:]
-    return tokens, []
+        depth += (token == "for") - (token == "done")
+        if depth == 0 and token in (";", "&&", "||"):
+            return i
+    return len(tokens)
 
 
 def _command(moment: Moment, client: Client, tokens: list[str], variables: dict[str, str]) -> Result:
     if tokens[:1] == ["for"] and "do" in tokens and tokens[2:3] == ["in"] and tokens[-1] == "done":
         do = tokens.index("do")
         items = [w for w in tokens[3:do] if w != ";"]
-        counted = re.fullmatch(r"\$\(seq (\d+)(?: (\d+))?\)", " ".join(items))
-        if counted:
-            first, last = (int(counted[1]), int(counted[2])) if counted[2] else (1, int(counted[1]))
-            items = [str(n) for n in range(first, min(last, first + 999) + 1)]
-        body: list[str] = []
-        for item in items:
-            body += [f"{tokens[1]}={item}", ";", *tokens[do + 1 : -1], ";"]
-        return _sequence(moment, client, body, variables)
-    if tokens[:1] in (["while"], ["until"], ["if"]):
-        return Result(stderr=f"sh: {tokens[0]} is not simulated\n", exit_code=2)
-    words, hidden = _redirected([_expanded(t, variables) for t in tokens])
+        if counted := re.fullmatch(r"\$\(seq (\d+)\)", " ".join(items)):
+            items = [str(n + 1) for n in range(min(int(counted[1]), 999))]
+        body = [[f"{tokens[1]}={item}", ";", *tokens[do + 1 : -1], ";"] for item in items]
+        return _sequence(moment, client, [word for words in body for word in words], variables)
+    words = [re.sub(r"\$\{?(\w+)\}?", lambda m: variables.get(m[1], ""), token) for token in tokens]
     while words and re.fullmatch(r"\w+=.*", words[0]):
-        name, _, value = words.pop(0).partition("=")
-        variables[name] = value
-    if not words:
-        return Result()
+        name, _, variables[name] = words.pop(0).partition("=")
     found = run(moment, client, words)
     if found.exit_code == 126 and "executable file not found" in found.stderr:
-        found = Result(stderr=f"sh: {words[0]}: not found\n", exit_code=127)
-    if "12" in hidden:
-        found = replace(found, stdout=found.stdout + found.stderr, stderr="")
-    return replace(found, stdout="" if "1" in hidden else found.stdout, stderr="" if "2" in hidden else found.stderr)
-
-
-def _expanded(token: str, variables: Mapping[str, str]) -> str:
-    return re.sub(r"\$\{?(\w+)\}?", lambda m: variables.get(m[1], ""), token)
-
-
-def _redirected(tokens: list[str]) -> tuple[list[str], set[str]]:
-    """Words without redirections, and which of the streams 1 and 2 are thrown away (``12``: 2 goes where 1 goes)."""
-    words: list[str] = []
-    hidden: set[str] = set()
-    i = 0
-    while i < len(tokens):
-        if tokens[i] in (">", ">>", ">&", "&>"):
-            stream = words.pop() if words and words[-1] in ("1", "2") else "1"
-            hidden |= {"12"} if tokens[i] == ">&" else {"1", "2"} if tokens[i] == "&>" else {stream}
-            i += 1
-        else:
-            words.append(tokens[i])
-        i += 1
-    return words, hidden
+        return Result(stderr=f"sh: {words[0]}: not found\n", exit_code=127)
+    return found
 
 
 # what a container was given
@@ -147,10 +106,8 @@ def _redirected(tokens: list[str]) -> tuple[list[str], set[str]]:
 def environment(snapshot: Snapshot, client: Client) -> dict[str, str]:
     """The environment variables of a Pod's first container: its own, and those for the Services that were there before
     it started (`Snapshot.environments`)."""
-    found = {
-        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "HOSTNAME": _host_name(snapshot, client),
-    }
+    path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    found = {"PATH": path, "HOSTNAME": _host_name(snapshot, client)}
     if client.kind == "pod":
         own = snapshot.pods[client.name].spec["containers"][0].get("env") or ()
         found |= {**snapshot.environments.get(client.name, {}), **{e["name"]: str(e.get("value", "")) for e in own}}
@@ -183,7 +140,7 @@ def _env(moment: Moment, client: Client, words: list[str]) -> Result:
     return Result("".join(f"{k}={v}\n" for k, v in found.items()))
 
 
-_OWN: dict[str, Tool] = {
+TOOLS: dict[str, Tool] = {
     "cat": _cat,
     "env": _env,
     "printenv": _env,
@@ -192,4 +149,4 @@ _OWN: dict[str, Tool] = {
     "false": lambda moment, client, words: Result(exit_code=1),
     "sleep": lambda moment, client, words: Result(),
     "hostname": lambda moment, client, words: Result(_host_name(moment.snapshot, client) + "\n"),
-}
+} | curl.TOOLS | dns_tools.TOOLS | net_tools.TOOLS  # fmt: skip
