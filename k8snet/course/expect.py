@@ -97,15 +97,16 @@ class Fetches:
 
 
 def _way(trace: Trace | None, request: str, wanted: str, met: bool, name: str) -> Goal:
-    why = f"{request} should give {wanted}, but is {told(trace) if trace is not None else 'no connection'}"
+    why = f"{request} should give: {wanted}. Instead: {told(trace) if trace is not None else 'no connection'}"
     return Goal(name or f"{request}: {wanted}", float(met), "" if met else why, trace)
 
 
 def told(trace: Trace) -> str:
     """How a request ended and which hop decided, in a sentence."""
-    hop = trace.deciding
+    hop = next((h for h in reversed(trace.hops) if h.mechanism == "http"), trace.deciding)
     rule = f" (rule: {hop.rule})" if hop and hop.rule else ""
-    return f"{trace.outcome}." + (f" {hop.place}: {hop.why}{rule}" if hop else "")
+    ended = trace.outcome.message if trace.outcome.status else str(trace.outcome)
+    return f"{ended}." + (f" {hop.place}: {hop.why}{rule}" if hop else "")
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,8 @@ class Matrix:
                 yield Goal(f"{name} on {self.port}/{self.protocol}", earned, why, way)
 
     def _example(self, cluster: Cluster, client: str, server: str, verdict: Verdict, more: int) -> tuple[str, Trace]:
-        side = verdict.ingress if verdict or verdict.ingress.allowed is False else verdict.egress
+        sides = (verdict.ingress, verdict.egress)
+        side = next((s for s in sides if (s.policies if verdict else s.allowed is False)), verdict.ingress)
         rule, verb = f" ({side.rule})" if side.rule else "", "still reaches" if verdict else "cannot reach"
         text = f"{client} {verb} {server}:{self.port}: {side.direction}, {side.end}: {side.why}{rule}"
         asker = f"outside:{client}" if is_ip(client) else client

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from k8snet.course import begin, check, cluster, exercise, hint, show
+from k8snet.course.draw import join, pod, service
+from k8snet.course.expect import Backends, Fetches, Holds, Matrix, Prints, Resolves
 from k8snet.course.task import tasks
 from tests.course import answers
 
@@ -107,3 +109,49 @@ def test_another_name_draws_another_task_and_keeps_the_answer():
     assert not check(WRITE).solved
     begin("05-ingress-policy", "ada")
     assert check(WRITE).solved
+
+
+def judged(expectation, manifests, **knobs):
+    from k8snet.course import judge
+    from k8snet.course.task import Scenario
+
+    return list(expectation.goals(judge.start(Scenario({}, manifests, knobs=knobs))))
+
+
+def test_a_leak_is_explained_by_the_end_that_has_policies():
+    policy = (
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: out}\n"
+        "spec: {podSelector: {matchLabels: {app: a}}, policyTypes: [Egress], egress: [{}]}"
+    )
+    pods = join(pod("a", {"app": "a"}), pod("b", {"app": "b"}, 80), policy)
+    (leak,) = [g for g in judged(Matrix(("a", "b"), {("b", "a")}, 80), pods, dns=False) if not g.met]
+    assert leak.why.startswith(
+        "a still reaches b:80: Egress, Pod default/a: a rule allows it (networkpolicy/default/out"
+    )
+    assert leak.trace.outcome.kind == "delivered" and leak.share == 0
+
+
+def test_missing_a_part_earns_at_most_half_and_open_servers_do_not_count():
+    pods = join(pod("a", {"app": "a"}), pod("b", {"app": "b"}, 80), pod("c", {"app": "c"}))
+    wanted = Matrix(("a", "b", "c"), {("a", "b"), ("a", "c"), ("b", "a"), ("b", "c"), ("c", "a")}, 80)
+    leaks, blocks = judged(wanted, pods, dns=False)
+    assert (leaks.share, blocks.share) == (0, 1)
+
+
+def test_what_is_asked_of_http_and_names():
+    pods = join(pod("a", {"app": "a"}), pod("b", {"app": "b"}, 80), service("web", {"app": "b"}, 8080, 80))
+    assert all(g.met for g in judged(Fetches("a", "-sS web:8080", 200, "b"), pods))
+    (wrong,) = judged(Fetches("a", "-sS web", 200), pods)
+    assert wrong.why.startswith("curl -sS web from a should give: status 200. Instead: ")
+    assert all(g.met for g in judged(Resolves("a", "nobody.default.svc.cluster.local", ()), pods))
+    assert all(g.met for g in judged(Backends("web", ["b"]), pods))
+    (missed,) = judged(Backends("web", ["a", "b"]), pods)
+    assert missed.why == "ready behind Service web: default/b; wanted: default/a, default/b"
+    assert [g.met for g in judged(Holds("Service", "web", {"spec.type": "ClusterIP", "spec.ports": 3}), pods)] == [
+        True,
+        False,
+    ]
+    assert (
+        judged(Prints("a", "nslookup web", "10."), pods)[0].met
+        and judged(Prints("", "get svc web", "8080"), pods)[0].met
+    )
