@@ -21,7 +21,8 @@ help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 lab: $(VENV)/.stamp ## set up the learner's environment and open the course in JupyterLab
-	@$(VENV)/bin/python -m jupyterlab --port=$(LAB_PORT) $(if $(filter none,$(BROWSER)),--no-browser,) $(LAB_ARGS) $(FIRST)
+	@$(VENV)/bin/python -m jupyterlab --port=$(LAB_PORT) $(if $(filter none,$(BROWSER)),--no-browser) \
+	  $(if $(filter 0,$(shell id -u)),--allow-root) --LabApp.default_url=/lab/tree/$(FIRST) $(LAB_ARGS)
 
 test: $(VENV)/.stamp $(TEST)/.stamp lint ## set up and run all tests: units, conformance, kernel, notebooks, browser
 	$(PYTEST) tests
@@ -53,6 +54,10 @@ clean: ## remove both environments and what tests leave behind
 	rm -rf $(VENV) $(TEST) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis artefacts
 
 # uv installs in seconds what takes pip a minute; where it cannot be had, pip does the same.
+SETTINGS := $(VENV)/share/jupyter/lab/settings
+# JupyterLab would ask every learner about news and updates before anything else.
+QUIET := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}
+
 define install
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "k8snet needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@rm -rf $(1) && $(PYTHON) -m venv $(1)
@@ -62,13 +67,15 @@ define install
 	  $(1)/bin/python -m pip install -q --disable-pip-version-check --upgrade pip && \
 	  $(1)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt $(2); \
 	fi
-	@touch $(1)/.stamp
 endef
 
 $(VENV)/.stamp: pyproject.toml constraints.txt
 	@echo "Setting up the course in $(VENV) (once, under a minute) …"
 	$(call install,$(VENV),-e .)
+	@mkdir -p $(SETTINGS) && echo '$(QUIET)' > $(SETTINGS)/overrides.json
+	@touch $@
 
 $(TEST)/.stamp: pyproject.toml constraints.txt
 	@echo "Setting up the tests in $(TEST) (once, about a minute) …"
 	$(call install,$(TEST),-e .[grade] --group test)
+	@touch $@

@@ -27,6 +27,7 @@ def refresh(path: Path) -> list[str]:
         timeout=120,
         kernel_name="python3",
         record_timing=False,
+        coalesce_streams=True,
         store_widget_state=False,
         allow_errors=True,
         resources=where,
