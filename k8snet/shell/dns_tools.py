@@ -248,35 +248,34 @@ def _reverse(address: str) -> str:
 def nslookup(moment: Moment, client: Client, arguments: list[str]) -> Result:
     """``nslookup [-type=TYPE] NAME [SERVER]``, BIND's or BusyBox's by image."""
     run = Run(moment, client, ["nslookup", *arguments])
-    options = dict(w[1:].partition("=")[::2] for w in arguments if w[:1] == "-")
-    names = [w for w in arguments if w[:1] != "-"]
-    wanted = next((v.upper() for o, v in options.items() if o in ("type", "query", "querytype", "q")), "")
-    if not names or (names[1:] and not run.use_server(names[1])):
-        return run.end(1, f"nslookup: couldn't get address for '{names[1]}': not found\n" if names else "")
+    options = [w[1:].partition("=") for w in arguments if w[:1] == "-"]
+    wanted = next((value.upper() for name, _, value in options if name in ("type", "query", "querytype", "q")), "")
+    name, *servers = [w for w in arguments if w[:1] != "-"] or [""]
+    if not name or (servers and not run.use_server(servers[0])):
+        return run.end(1, f"nslookup: couldn't get address for '{servers[0]}': not found\n" if servers else "")
     if _has_busybox(run):
-        return _busybox_nslookup(run, names, wanted)
+        return _busybox_nslookup(run, name, wanted, bool(servers))
     if wanted and wanted not in TYPES:
         run.out.append(f"unknown query type: {wanted.lower()}")
         wanted = ""
-    replies = _first_and_more(run, names[0], wanted, ("AAAA",))
-    reply, server = replies[0].reply, replies[0].server
-    if reply.rcode in FAILURES:
+    replies = _first_and_more(run, name, wanted, ("AAAA",))
+    first, server, last = replies[0].reply, replies[0].server, replies[-1].reply
+    if first.rcode in FAILURES:
         run.out += [";; no servers could be reached", ""]
         return run.end(1)
-    if not is_ip(names[0]):
+    if not is_ip(name):
         run.out += [f"Server:\t\t{server[1]}", f"Address:\t{server[0]}#53", ""]
     body: list[str] = []
     for r in (got.reply for got in replies):
         if r.rcode != "NOERROR":
             body.append(f"** server can't find {r.name.rstrip('.')}: {r.rcode}")
-        elif r.answers and not (r.aa or body or is_ip(names[0])):
+        elif r.answers and not (r.aa or body or is_ip(name)):
             body.append("Non-authoritative answer:")
         body += [_worded(record, "nslookup") for record in r.answers]
-    last = replies[-1].reply
     if not body:
-        what = names[0] if wanted else last.name.rstrip(".")
-        body = ["Non-authoritative answer:"] * (not reply.aa) + [f"*** Can't find {what}: No answer"]
-    if wanted not in ("", "A") and reply.rcode == "NOERROR" and not reply.aa:
+        body = ["Non-authoritative answer:"] * (not last.aa)
+        body.append(f"*** Can't find {name if wanted else last.name.rstrip('.')}: No answer")
+    if wanted not in ("", "A") and first.rcode == "NOERROR" and not first.aa:
         body += ["", "Authoritative answers can be found from:"]
     run.out += [*body, ""]
     return run.end(int(last.rcode != "NOERROR"))
@@ -284,30 +283,28 @@ def nslookup(moment: Moment, client: Client, arguments: list[str]) -> Result:
 
 def host(moment: Moment, client: Client, arguments: list[str]) -> Result:
     """``host [-t TYPE] NAME [SERVER]``."""
-    run = Run(moment, client, ["host", *arguments], tries=2, quiet=True)
-    words, wanted = list(arguments), ""
+    run, words, wanted = Run(moment, client, ["host", *arguments], tries=2, quiet=True), list(arguments), ""
     if "-t" in words[:-1]:
-        at = words.index("-t")
-        wanted = words.pop(at + 1).upper()
-    names = [w for w in words if w[:1] != "-"]
+        wanted = words.pop(words.index("-t") + 1).upper()
+    name, *servers = [w for w in words if w[:1] != "-"] or [""]
     if wanted and wanted not in TYPES:
         return run.end(2, f"host: invalid type: {wanted.lower()}\n\n")
-    if not names or (names[1:] and not run.use_server(names[1])):
-        return run.end(
-            1, f"host: couldn't get address for '{names[1]}': not found\n" if names else "Usage: host NAME\n"
-        )
-    if names[1:]:
+    if not name:
+        return run.end(1, "Usage: host NAME\n")
+    if servers:
+        if not run.use_server(servers[0]):
+            return run.end(1, f"host: couldn't get address for '{servers[0]}': not found\n")
         address = f"{run.servers[0][0]}#53"
-        run.out += ["Using domain server:", f"Name: {names[1]}", f"Address: {address}", "Aliases: ", ""]
-    replies = [got.reply for got in _first_and_more(run, names[0], wanted, ("AAAA", "MX"))]
+        run.out += ["Using domain server:", f"Name: {servers[0]}", f"Address: {address}", "Aliases: ", ""]
+    replies = [got.reply for got in _first_and_more(run, name, wanted, ("AAAA", "MX"))]
     for r in replies:
+        short = r.name.rstrip(".")
         if r.rcode in FAILURES:
             run.out.append(";; no servers could be reached")
         elif r.rcode != "NOERROR":
-            name = r.name if is_ip(names[0]) else r.name.rstrip(".")
-            run.out.append(f"Host {name} not found: {RCODES[r.rcode]}")
+            run.out.append(f"Host {r.name if is_ip(name) else short} not found: {RCODES[r.rcode]}")
         elif wanted and not r.answers:
-            run.out.append(f"{r.name.rstrip('.')} has no {wanted} record")
+            run.out.append(f"{short} has no {wanted} record")
         run.out += [_worded(record, "host") for record in r.answers]
     return run.end(int(any(r.rcode != "NOERROR" for r in replies)))
 
@@ -337,15 +334,15 @@ def _has_busybox(run: Run) -> bool:
     return "busybox" in image or (musl and "netshoot" not in image)
 
 
-def _busybox_nslookup(run: Run, names: list[str], wanted: str) -> Result:
+def _busybox_nslookup(run: Run, name: str, wanted: str, aimed: bool) -> Result:
     """BusyBox sends all questions at once: a name without dots below each search domain, any other as it stands."""
     if wanted and wanted not in TYPES:
         return run.end(1, f'nslookup: invalid query type "{wanted.lower()}"\n')
-    asked, types = [names[0]], [wanted] if wanted else ["A", "AAAA"]
-    if is_ip(names[0]):
-        asked, types = [_reverse(names[0]).rstrip(".")], ["PTR"]
-    elif "." not in names[0] and not names[1:] and run.conf.search:
-        asked = [f"{names[0]}.{domain}" for domain in run.conf.search]
+    asked, types = [name], [wanted] if wanted else ["A", "AAAA"]
+    if is_ip(name):
+        asked, types = [_reverse(name).rstrip(".")], ["PTR"]
+    elif "." not in name and not aimed and run.conf.search:
+        asked = [f"{name}.{domain}" for domain in run.conf.search]
     replies: list[tuple[str, Answer]] = []
     for ip, label in run.servers:
         replies = [(n, run.asker.ask(absolute(n), t, ip, "UDP")) for t in types for n in asked]
@@ -358,10 +355,10 @@ def _busybox_nslookup(run: Run, names: list[str], wanted: str) -> Result:
         run.out += [";; connection timed out; no servers could be reached", ""]
         return run.end(1, refused)
     for n, reply in replies:
-        if reply.rcode != "NOERROR":
-            run.out.append(f"** server can't find {n}: {reply.rcode}")
-        elif not reply.aa:
-            run.out.append("Non-authoritative answer:")
+        failed = reply.rcode != "NOERROR"
+        run.out += (
+            [f"** server can't find {n}: {reply.rcode}"] if failed else ["Non-authoritative answer:"] * (not reply.aa)
+        )
         run.out += [*(_worded(r, "nslookup", bare=True) for r in lookup.cut(reply, lookup.PLAIN).answers), ""]
     return run.end(int(any(r.rcode != "NOERROR" for _, r in replies)))
 
@@ -376,7 +373,8 @@ def getent(moment: Moment, client: Client, arguments: list[str]) -> Result:
         return run.end(1, "getent: only the database hosts is simulated\n")
     if not keys:
         run.out += [f"{x.ip:<15} {' '.join(x.names)}" for x in podfiles.hosts(run.asker.pod, moment.snapshot.settings)]
-    return run.end(0 if all([_getent(run, key) for key in keys]) else 2)
+    found = [_getent(run, key) for key in keys]
+    return run.end(0 if all(found) else 2)
 
 
 def _getent(run: Run, key: str) -> bool:

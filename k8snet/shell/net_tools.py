@@ -6,7 +6,7 @@ and iputils 20240905, without what nobody reads (counters, queues). ``ping`` sen
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from k8snet.dataplane import journey, lookup, sockets, wiring
 from k8snet.dataplane.client import Client
@@ -27,7 +27,7 @@ def _usage(tool: str) -> Result:
     return Result(stderr=f"{USAGE[tool]}\n", exit_code=2)
 
 
-def _text(lines: list[str]) -> Result:
+def _text(lines: Iterable[str]) -> Result:
     return Result("".join(f"{line}\n" for line in lines))
 
 
@@ -42,8 +42,7 @@ def netns_of(moment: Moment, client: Client) -> Netns:
 
 def ip(moment: Moment, client: Client, words: list[str]) -> Result:
     """``ip addr``, ``ip link``, ``ip route``, ``ip route get``, ``ip neigh``, with ``dev`` and -4 or -6."""
-    versions = {"-4": "IPv4", "-6": "IPv6"}
-    version = next((versions[w] for w in words if w in versions), "")
+    version = "IPv6" if "-6" in words else "IPv4" if "-4" in words else ""
     what, *rest = [w for w in words if not w.startswith("-") and w not in ("show", "list", "dev")] or [""]
     kind = next((k for k in ("address", "link", "route", "neighbour") if what and k.startswith(what)), "")
     netns, device = netns_of(moment, client), rest[-1] if rest else ""
@@ -55,16 +54,12 @@ def ip(moment: Moment, client: Client, words: list[str]) -> Result:
         return Result(stderr=f'Device "{device}" does not exist.\n', exit_code=1)
     if kind == "route":
         routes = [r for r in netns.routes if family(r.to) == (version or "IPv4") and device in ("", r.device)]
-        return _text([str(r) for r in sorted(routes, key=_by_address)])
+        return _text(str(r) for r in sorted(routes, key=_by_address))
     if kind == "neighbour":
         known = _neighbours(moment, netns)
-        return _text([f"{a} dev {d} lladdr {mac} {state}" for a, d, mac, state in known if device in ("", d)])
-    lines: list[str] = []
-    for number, i in enumerate(netns.interfaces.values(), 1):
-        if device in ("", i.name):
-            far = _far_end(moment, netns, i)
-            lines += [f"{number}: {line}" if n == 0 else line for n, line in enumerate(_link(i, kind, version, far))]
-    return _text(lines)
+        return _text(f"{a} dev {d} lladdr {mac} {state}" for a, d, mac, state in known if device in ("", d))
+    shown = [(n, i) for n, i in enumerate(netns.interfaces.values(), 1) if device in ("", i.name)]
+    return _text(line for n, i in shown for line in _link(n, i, kind, version, _far_end(moment, netns, i)))
 
 
 def _by_address(route: Route) -> tuple[int, int]:
@@ -80,11 +75,11 @@ def _far_end(moment: Moment, netns: Netns, i: Interface) -> str:
     return f"@if{1 + list(node.interfaces).index(i.peer)}"
 
 
-def _link(i: Interface, kind: str, version: str, far: str) -> Iterator[str]:
+def _link(number: int, i: Interface, kind: str, version: str, far: str) -> Iterator[str]:
     loopback = i.kind == "loopback"
     flags = "LOOPBACK,UP,LOWER_UP" if loopback else "BROADCAST,MULTICAST,UP,LOWER_UP"
     state = ("master " + i.master + " " if i.master else "") + ("state UNKNOWN" if loopback else "state UP")
-    yield f"{i.name}{far}: <{flags}> mtu {i.mtu} qdisc noqueue {state} group default"
+    yield f"{number}: {i.name}{far}: <{flags}> mtu {i.mtu} qdisc noqueue {state} group default"
     yield f"    link/{'loopback' if loopback else 'ether'} {i.mac or '00:00:00:00:00:00'}"
     for address in i.addresses if kind == "address" else ():
         if version in ("", family(address)):
@@ -162,22 +157,22 @@ def ping(moment: Moment, client: Client, words: list[str]) -> Result:
         if not look.addresses:
             return Result(stderr=f"ping: {name}: {lookup.GAI_TEXT[look.result]}\n", exit_code=2, trace=look.trace)
         address = look.addresses[0]
-    data = int(options["-s"])
+    count, data = max(1, int(options["-c"])), int(options["-s"])
     size = data + (48 if ":" in address else 28)
     sent = size if options["-M"] == "do" else min(size, journey.SMALL)
-    traces = [journey.connect(moment, client, address, 0, "ICMP", size=sent) for _ in range(max(1, int(options["-c"])))]
-    end = traces[-1].outcome
-    if end.kind == "undefined":
-        return Result(exit_code=1, hint=f"what happens is undefined: {end.message}", trace=traces[-1])
-    if end.message == "Network is unreachable":
-        return Result(stderr="ping: connect: Network is unreachable\n", exit_code=2, trace=traces[-1])
+    traces = [journey.connect(moment, client, address, 0, "ICMP", size=sent) for _ in range(count)]
+    last = traces[-1]
+    if last.outcome.kind == "undefined":
+        return Result(exit_code=1, hint=f"what happens is undefined: {last.outcome.message}", trace=last)
+    if last.outcome.message == "Network is unreachable":
+        return Result(stderr="ping: connect: Network is unreachable\n", exit_code=2, trace=last)
     replies = [_echo(trace, n, address, data) for n, trace in enumerate(traces, 1)]
     received, errors = sum(map(bool, traces)), sum(bool(r) and not t for r, t in zip(replies, traces, strict=True))
-    counted = f"{len(traces)} packets transmitted, {received} received" + (f", +{errors} errors" if errors else "")
-    lost = f"{100 - 100 * received // len(traces)}% packet loss, time {1000 * (len(traces) - 1)}ms"
+    counted = f"{count} packets transmitted, {received} received" + (f", +{errors} errors" if errors else "")
+    lost = f"{100 - 100 * received // count}% packet loss, time {1000 * (count - 1)}ms"
     lines = [f"PING {name} ({address}) {data}({size}) bytes of data.", *filter(None, replies), ""]
     lines += [f"--- {name} ping statistics ---", f"{counted}, {lost}"]
-    return Result("\n".join(lines) + "\n", exit_code=0 if received else 1, trace=traces[-1])
+    return Result("\n".join(lines) + "\n", exit_code=0 if received else 1, trace=last)
 
 
 def _echo(trace: Trace, n: int, address: str, data: int) -> str:
@@ -188,12 +183,8 @@ def _echo(trace: Trace, n: int, address: str, data: int) -> str:
         ttl = 64 - routers if routers > 1 else 64
         return f"{data + 8} bytes from {address}: icmp_seq={n} ttl={ttl} time={0.04 * len(trace.hops):.3f} ms"
     if message.startswith("message too long"):
-        local = len(trace.hops) == 1
-        return (
-            f"ping: local error: {message}"
-            if local
-            else f"From the way icmp_seq={n} Frag needed and DF set ({message})"
-        )
+        far = f"From the way icmp_seq={n} Frag needed and DF set ({message})"
+        return f"ping: local error: {message}" if len(trace.hops) == 1 else far
     word = {"no route": "Host", "refused": "Port"}.get(kind)
     return f"From {trace.annotations['packet'].src} icmp_seq={n} Destination {word} Unreachable" if word else ""
 

@@ -133,15 +133,8 @@ def condition(obj: Object, kind: str) -> str:
 
 
 def _annotations(obj: Object, now: float) -> str:
-    lines = []
-    for key, value in sorted((obj["metadata"].get("annotations") or {}).items()):
-        text = str(value).removesuffix("\n")
-        if "\n" in text or len(key) + len(text) + 2 > 140:
-            shown = [line if len(line) <= 138 else line[:138] + "..." for line in text.split("\n")]
-            text = "".join(f"\n  {line}" for line in shown)
-        if key != "kubectl.kubernetes.io/last-applied-configuration":
-            lines.append(f"{key}:{text if text.startswith(chr(10)) else ' ' + text}")
-    return "\n".join(lines) or NONE
+    shown = sorted((obj["metadata"].get("annotations") or {}).items())
+    return "\n".join(f"{k}: {v}" for k, v in shown if k != "kubectl.kubernetes.io/last-applied-configuration") or NONE
 
 
 # Pods
@@ -202,11 +195,6 @@ def _pod_restarts(pod: Object, now: float) -> str:
     ends = [at(s, ".lastState.terminated.finishedAt") for s in _running(pod)]
     last = max((seconds_of(e) for e in ends if e), default=None)
     return f"{count} ({duration(now - last)} ago)" if count and last is not None else str(count)
-
-
-def _readiness_gates(pod: Object, now: float) -> str:
-    gates = at(pod, ".spec.readinessGates") or ()
-    return f"{sum(condition(pod, g['conditionType']) == 'True' for g in gates)}/{len(gates)}" if gates else NONE
 
 
 def _pod_phase(pod: Object, now: float) -> str:
@@ -322,7 +310,7 @@ def _slice_ports(piece: Object, now: float) -> str:
 VALUES: dict[str, Callable[[Object, float], str]] = {
     f.__name__.removeprefix("_"): f
     for f in (
-        _annotations, _pod_ready, _pod_status, _pod_restarts, _pod_phase, _pod_node, _readiness_gates,
+        _annotations, _pod_ready, _pod_status, _pod_restarts, _pod_phase, _pod_node,
         _tolerations, _service_ports, _endpoints, _slice_ports, _node_status, _node_roles, _taints, _ingress_hosts,
         _class_parameters,
     )
