@@ -7,7 +7,6 @@ Needs the environment ``.venv`` (``make lab`` or ``make test`` makes it) and Deb
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import shutil
 import socket
@@ -159,32 +158,37 @@ def test_predict_run_and_reveal_with_the_keyboard(lab):
 
 
 def test_fail_a_check_read_the_counterexample_repair_it_and_pass(lab):
+    from k8snet.course.task import tasks
+    from tests.course import answers
+
+    task = next(t for t in tasks().values() if t.assignment == "05-ingress-policy" and t.kind == "write")
     page = lab.open("exercises/05-ingress-policy/05-ingress-policy.ipynb", height=3000)
-    lab.run_all(page)
-    cells = page.evaluate(
-        "() => jupyterapp.shell.currentWidget.content.widgets.map(w => [w.model.id, w.model.getMetadata('nbgrader')?.grade_id ?? '', w.model.sharedModel.getSource()])"
-    )
-    by_grade = {g: (i, s) for i, g, s in cells if g}
-    answer_id, stub = next(
-        (i, s) for g, (i, s) in by_grade.items() if s.startswith("%%answer") and f"{g}-test" in by_grade
-    )
-    task = re.match(r"%%answer (\S+)", stub)[1]
-    check_id, check_source = by_grade[f"{task}-test"]
-    assert "No answer yet" in text_of(page, check_id)
-    everyone = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: wrong}\nspec: {podSelector: {}, policyTypes: [Ingress]}\n"
-    fill(page, answer_id, f"%%answer {task}\n{everyone}")
-    fill(page, check_id, check_source)
-    assert "✗" in text_of(page, check_id) and "For example" in text_of(page, check_id)
+    assert lab.run_all(page) is True
+    check = f'check("{task.id}")'
+    assert "No answer yet" in text_of(page, f"{task.id}-test")
+    nobody = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: wrong}\nspec: {podSelector: {}}\n"
+    fill(page, task.id, f"%%answer {task.id}\n{nobody}")
+    fill(page, f"{task.id}-test", check)
+    assert "✗" in text_of(page, f"{task.id}-test") and "For example" in text_of(page, f"{task.id}-test")
     page.screenshot(path=ARTEFACTS / "check-failed.png")
-    right = subprocess.run(
-        [ROOT / ".venv-test" / "bin" / "python", "-m", "tests.model_answer", task, "sample"],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=True,
-    ).stdout
-    fill(page, answer_id, f"%%answer {task}\n{right}")
-    fill(page, check_id, check_source)
-    assert "Solved" in text_of(page, check_id)
+    right = answers.model(task.id, task.scenario("sample").values)
+    fill(page, task.id, f"%%answer {task.id}\n{right}")
+    fill(page, f"{task.id}-test", check)
+    assert "Solved" in text_of(page, f"{task.id}-test")
     page.screenshot(path=ARTEFACTS / "check-passed.png")
+    page.close()
+
+
+def test_a_widget_in_the_page_follows_its_controls(lab):
+    page = lab.open("notebooks/05-ingress-policy.ipynb", height=9000)
+    assert lab.run_all(page) is True
+    panel = page.locator(".jp-Cell", has_text="policy_playground(").last
+    panel.scroll_into_view_if_needed()
+    area = panel.get_by_role("textbox", name="manifest")
+    output = panel.get_by_role("status")
+    before = output.inner_text()
+    area.fill(area.input_value().replace("role: frontend", "role: nobody"))
+    area.blur()
+    sync.expect(output).not_to_have_text(before)
+    page.screenshot(path=ARTEFACTS / "playground.png")
     page.close()
