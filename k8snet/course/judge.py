@@ -179,7 +179,9 @@ def _repair(scenario: Scenario, answer: str, probes: str) -> Iterator[Goal]:
 
 
 def _arrange(scenario: Scenario, answer: str, probes: str) -> Iterator[Goal]:
-    given, used = (Counter(line.strip() for line in t.splitlines() if line.strip()) for t in (scenario.lines, answer))
+    given, used = (
+        Counter(s for s in map(str.strip, t.splitlines()) if s[:1] not in ("", "#")) for t in (scenario.lines, answer)
+    )
     foreign = next(iter(used - given), "")
     yield must("only the given lines are used, each once", not foreign, f"not so: {foreign}")
     yield from _write(scenario, answer)

@@ -20,8 +20,9 @@ def _module(name):
 
 
 def _function(task_id, suffix=""):
-    name = tasks()[task_id].draw.__module__.rpartition(".")[2]
-    return getattr(_module(name), task_id.replace("-", "_") + suffix, None)
+    task = tasks()[task_id]
+    name = task.draw.__module__.rpartition(".")[2]
+    return getattr(_module(name), (task.like or task_id).replace("-", "_") + suffix, None)
 
 
 def model(task_id, values):

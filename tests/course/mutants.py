@@ -184,7 +184,7 @@ def facts(task, scenario, text):
     for port, protocol in sorted({(m.port, m.protocol) for m in matrices}):
         ends = [*pods, *sorted({c for m in matrices for c in m.clients if c[0].isdigit()})]
         found |= {(c, s, port): naive_policy.allowed(objects, c, s, port, protocol) for c in ends for s in pods}
-    for n, question in enumerate(_questions().get(task.id, ())):
+    for n, question in enumerate(_questions().get(task.like or task.id, ())):
         filled = {k: v.format_map(scenario.values) if isinstance(v, str) else v for k, v in question.items()}
         found[f"question {n + 1}: {filled}"] = _answer(cluster, filled)
     if task.kind == "repair":
@@ -217,7 +217,7 @@ def run(task, student, sample=0):
     scenario = task.scenario(student)
     text = answers.model(task.id, scenario.values)
     right = facts(task, scenario, text)
-    missing = not any(isinstance(e, Matrix) for e in scenario.expect) and task.id not in _questions()
+    missing = not any(isinstance(e, Matrix) for e in scenario.expect) and (task.like or task.id) not in _questions()
     assert not missing, f"{task.id} needs questions in tests/course/questions_*.yaml"
     lies = [k for k, v in right.items() if isinstance(k, str) and not v]
     assert not lies, f"{task.id} for {student}: the model answer does not meet {lies[0]}"

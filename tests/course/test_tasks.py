@@ -9,7 +9,7 @@ import pytest
 from k8snet.course import judge
 from k8snet.course.exercise import SAMPLE
 from k8snet.course.task import FORMS, STATIONS, assignments, sheet, tasks
-from tests.course import answers, mutants, rates
+from tests.course import answers, mutants, rates, shapes
 
 TASKS = list(tasks().values())
 MANIFEST_KINDS = ("write", "repair", "arrange", "probes")
@@ -131,3 +131,14 @@ def test_checks_see_every_mistake_and_nothing_else(task):
 def test_no_blind_answer_is_right_for_most(task):
     different, commonest, copied, _ = rates.rates(task)
     assert different >= 3 and commonest < 0.6 and copied < 0.6
+
+
+@pytest.mark.parametrize("task", named(TASKS))
+def test_right_answers_of_other_shape_are_right(task):
+    scenario = task.scenario("ada")
+    text, probes = answers.model(task.id, scenario.values), answers.probes(task.id, scenario.values)
+    others = shapes.shapes(task.kind, text)
+    assert len(others) >= 10 or text.startswith("kubectl ")
+    for other in others:
+        feedback = judge.judge(task, scenario, other, probes)
+        assert feedback.solved, f"{feedback}\n{other}"
