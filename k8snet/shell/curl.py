@@ -24,15 +24,6 @@ VERSION = "8.14.1"
 TEXTS: dict[str, Any] = table("curl")
 
 
-def _names(*groups: str) -> dict[str, str]:
-    """Options as they are written, short and long, with their long names."""
-    words = [word.partition(",") for group in groups for word in TEXTS[group].split()]
-    return {f"--{name}": name for name, _, _ in words} | {f"-{short}": name for name, _, short in words if short}
-
-
-FLAGS, VALUES = _names("flags", "without_effect"), _names("values")
-
-
 class Failure(Exception):
     """curl gives up: exit code and what it says after ``curl: (code) ``."""
 
@@ -82,6 +73,7 @@ def url(text: str) -> Url:
 class Options:
     """A parsed command line: flags, values by long option name in the order given, URLs."""
 
+    program: str = "curl"
     flags: set[str] = field(default_factory=set)
     values: dict[str, list[str]] = field(default_factory=dict)
     urls: list[str] = field(default_factory=list)
@@ -94,33 +86,42 @@ class Options:
         """A time limit; infinite if there is none."""
         text = self.last(name, "0")
         if not re.fullmatch(r"\d+(\.\d*)?|\.\d+", text):
-            raise Failure(2, f"option --{name}: expected a proper numerical parameter")
+            raise Failure(2, TEXTS[self.program]["number"].format(name=name, text=text))
         return float(text) or float("inf")
 
 
-def parse(arguments: Sequence[str]) -> Options:
-    """The command line as curl reads it (short options may be joined). Raises Failure for an option it has not."""
-    options, left = Options(), list(arguments)
+def _names(program: str, group: str) -> dict[str, str]:
+    """Options as they are written, short and long, with their long names."""
+    words = [word.partition(",") for word in TEXTS["options"][program][group].split()]
+    return {f"--{name}": name for name, _, _ in words} | {f"-{short}": name for name, _, short in words if short}
+
+
+def parse(arguments: Sequence[str], program: str = "curl") -> Options:
+    """A command line as curl or wget reads it (short options may be joined). Raises Failure for an option it has not."""
+    flags, values = _names(program, "flags"), _names(program, "values")
+    options, left = Options(program), list(arguments)
     while left:
         word = left.pop(0)
         if not word.startswith("-") or word == "-":
             options.urls.append(word)
             continue
         name, joined = (word, "") if word.startswith("--") else (word[:2], word[2:])
-        while name in FLAGS and joined:
-            options.flags.add(FLAGS[name])
+        if program == "wget" and word.startswith("--"):
+            name, _, joined = word.partition("=")
+        while name in flags and joined:
+            options.flags.add(flags[name])
             name, joined = f"-{joined[0]}", joined[1:]
-        if name in VALUES:
+        if name in values:
             if not joined and not left:
-                raise Failure(2, f"option {word}: requires parameter")
-            options.values.setdefault(VALUES[name], []).append(joined or left.pop(0))
-        elif name in FLAGS:
-            options.flags.add(FLAGS[name])
+                raise Failure(2, TEXTS[program]["incomplete"].format(option=word))
+            options.values.setdefault(values[name], []).append(joined or left.pop(0))
+        elif name in flags:
+            options.flags.add(flags[name])
         else:
-            raise Failure(2, f"option {word}: is unknown")
+            raise Failure(2, TEXTS[program]["unknown"].format(option=word, name=word.lstrip("-")))
     options.urls += options.values.pop("url", [])
     if not options.urls:
-        raise Failure(2, "(2) no URL specified")
+        raise Failure(2, TEXTS[program]["no url"])
     return options
 
 
@@ -129,7 +130,7 @@ def curl(moment: Moment, client: Client, arguments: Sequence[str]) -> Result:
     try:
         options = parse(arguments)
     except Failure as wrong:
-        return Result("", f"curl: {wrong.text}\n{TEXTS['help']}", wrong.code)
+        return Result("", f"curl: {wrong.text}\n{TEXTS['curl']['help']}", wrong.code)
     out, err, code, x = "", "", 0, None
     for text in options.urls:
         shown, failed = "", None
@@ -210,7 +211,7 @@ def failure(x: Exchange, options: Options, target: Url) -> Failure | None:
     if not x.error:
         wants = options.flags & {"fail", "fail-with-body"} and x.status >= 400
         return Failure(22, f"The requested URL returned error: {x.status}") if wants else None
-    code, text = TEXTS["failures"][x.error]
+    code, text = TEXTS["curl"]["failures"][x.error]
     waited = f"{min(x.seconds, first) * 1000:.0f}"
     return Failure(
         code, text.format(host=target.host, port=target.port, waited=waited, detail=x.detail, verify=x.verify)
@@ -249,7 +250,7 @@ def _verbose(x: Exchange, target: Url) -> str:
 
 def _reason(x: Exchange, program: str) -> str:
     """Why no connection came about."""
-    texts = TEXTS["connect"][program]
+    texts = TEXTS[program]["connect"]
     return str(texts.get(x.trace.outcome.kind, texts["refused"]))
 
 
@@ -266,39 +267,18 @@ def _write_out(form: str, x: Exchange | None, failed: Failure | None) -> str:
     return re.sub(r"%\{(\w+)\}", lambda m: str(known.get(m[1], "")), form)
 
 
-def _wget_options(arguments: Sequence[str]) -> Options:
-    """wget's command line. Raises Failure for an option it has not."""
-    options, left = Options(values={"user-agent": ["Wget"]}), list(arguments)
-    while left:
-        word = left.pop(0)
-        if m := re.fullmatch(r"(-q?)(O|T)(.*)|--(timeout|header)=?(.*)", word):
-            name = {"O": "output", "header": "header"}.get(m[2] or m[4], "max-time")
-            options.values.setdefault(name, []).append(m[3] or m[5] or (left.pop(0) if left else ""))
-            options.flags.add(m[1])
-        elif word in ("-q", "-S", "-c", "--spider", "--no-check-certificate"):
-            options.flags.add(word)
-        elif word.startswith("-"):
-            raise Failure(1, f"wget: unrecognized option: {word.lstrip('-')}\n")
-        else:
-            options.urls.append(word)
-    if not options.urls:
-        raise Failure(1, TEXTS["wget usage"])
-    return options
-
-
 def wget(moment: Moment, client: Client, arguments: Sequence[str]) -> Result:
     """BusyBox ``wget`` with its arguments (without the word wget)."""
+    given = ""
     try:
-        options = _wget_options(arguments)
+        options = parse(arguments, "wget")
+        options.values.setdefault("user-agent", ["Wget"])
+        given = options.urls[0]
+        target, limit = url(given), options.seconds("timeout")
     except Failure as wrong:
-        return Result("", wrong.text, 1)
-    given, output = options.urls[0], options.last("output")
-    quiet, spider = "-q" in options.flags, "--spider" in options.flags
-    try:
-        target, limit = url(given), options.seconds("max-time")
-    except Failure as wrong:
-        reason = {1: f"not an http or ftp url: {given}", 3: f"bad address '{given}'"}.get(wrong.code, "invalid number")
-        return Result("", f"wget: {reason}\n", 1)
+        reason = {1: f"not an http or ftp url: {given}", 3: f"bad address '{given}'"}.get(wrong.code, wrong.text)
+        return Result("", f"{reason}\n" if reason.startswith("Usage") else f"wget: {reason}\n", 1)
+    output, quiet, spider = options.last("output"), "quiet" in options.flags, "spider" in options.flags
     asked = _request(options, target, "HEAD" if spider else "GET")
     x = fetch(moment, client, target.name, asked, port=target.port, insecure=True)
     told = f"Connecting to {target.authority} ({x.address}:{x.port})\n" if x.address and not quiet else ""

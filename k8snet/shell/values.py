@@ -20,6 +20,13 @@ from k8snet.manifests.kinds import Object
 from k8snet.shell import jsonpath
 
 NONE, UNKNOWN, UNSET = "<none>", "<unknown>", "<unset>"
+MINUTE, HOUR, DAY, YEAR = 60, 3600, 86400, 365 * 86400
+# Up to how many seconds an age is written in which unit, and which smaller unit stands behind it.
+AGES = (
+    (2 * MINUTE, "s", 1, "", 0), (10 * MINUTE, "m", MINUTE, "s", 1), (3 * HOUR, "m", MINUTE, "", 0),
+    (8 * HOUR, "h", HOUR, "m", MINUTE), (2 * DAY, "h", HOUR, "", 0), (8 * DAY, "d", DAY, "h", HOUR),
+    (2 * YEAR, "d", DAY, "", 0), (8 * YEAR, "y", YEAR, "d", DAY),
+)  # fmt: skip
 
 
 def at(obj: Any, path: str) -> Any:
@@ -49,21 +56,11 @@ def duration(seconds: float) -> str:
     whole = int(seconds)
     if whole < -1:
         return "<invalid>"
-    minutes, hours = whole // 60, whole // 3600
-    days, years = hours // 24, hours // 24 // 365
-    for holds, large, small in (
-        (whole < 120, f"{max(whole, 0)}s", ""),
-        (minutes < 10, f"{minutes}m", f"{whole % 60}s"),
-        (minutes < 180, f"{minutes}m", ""),
-        (hours < 8, f"{hours}h", f"{minutes % 60}m"),
-        (hours < 48, f"{hours}h", ""),
-        (hours < 192, f"{days}d", f"{hours % 24}h"),
-        (days < 730, f"{days}d", ""),
-        (days < 2920, f"{years}y", f"{days % 365}d"),
-    ):
-        if holds:
-            return large + ("" if small.startswith("0") else small)
-    return f"{years}y"
+    for limit, unit, length, small, short in AGES:
+        if whole < limit:
+            rest = whole % length // short if short else 0
+            return f"{max(whole, 0) // length}{unit}" + (f"{rest}{small}" if rest else "")
+    return f"{whole // YEAR}y"
 
 
 def since(timestamp: str | None, now: float) -> str:
@@ -205,10 +202,13 @@ def _pod_phase(pod: Object, now: float) -> str:
 def _tolerations(obj: Object, now: float) -> str:
     lines = []
     for t in sorted(at(obj, ".spec.tolerations") or (), key=lambda t: t.get("key") or ""):
-        parts = [t.get("key", ""), "=" * ("value" in t), t.get("value", ""), ":" * ("effect" in t), t.get("effect", "")]
-        parts += [" op=Exists"] if t.get("operator") == "Exists" else []
-        parts += [f" for {t['tolerationSeconds']}s"] if "tolerationSeconds" in t else []
-        lines.append("".join(parts).lstrip())
+        text = (
+            t.get("key", "")
+            + (f"={t['value']}" if t.get("value") else "")
+            + (f":{t['effect']}" if t.get("effect") else "")
+        )
+        text += " op=Exists" if t.get("operator") == "Exists" else ""
+        lines.append((text + (f" for {t['tolerationSeconds']}s" if "tolerationSeconds" in t else "")).lstrip())
     return "\n".join(lines) or NONE
 
 
@@ -240,16 +240,15 @@ def _service_ports(service: Object, now: float) -> str:
     return ",".join(cell(node if p.get("nodePort") else "{.port}/{.protocol or TCP}", p, now) for p in ports) or NONE
 
 
-def _reachable(ips: Iterable[str], ports: Iterable[Mapping[str, Any]]) -> list[str]:
+def _reachable(ips: list[str], ports: Sequence[Mapping[str, Any]]) -> list[str]:
     """Every ``ip:port``; the addresses alone where there are no ports."""
-    ips, ports = list(ips), list(ports)
     return [host_port(ip, p["port"]) for p in ports for ip in ips if p.get("port")] if ports else ips
 
 
 def _endpoints(obj: Object, now: float) -> str:
     """Every ready ``ip:port`` of an Endpoints object."""
     subsets = obj.get("subsets") or ()
-    ready = [_reachable((a["ip"] for a in s.get("addresses") or ()), s.get("ports") or ()) for s in subsets]
+    ready = [_reachable([a["ip"] for a in s.get("addresses") or ()], s.get("ports") or ()) for s in subsets]
     return three(chain(*ready)) if subsets else NONE
 
 
@@ -258,9 +257,8 @@ def endpoint_texts(slices: Sequence[Object], port_name: str) -> str:
     found: list[str] = []
     for piece in slices:
         ready = [e["addresses"][0] for e in piece.get("endpoints") or () if at(e, ".conditions.ready") is not False]
-        ports = piece.get("ports") or ()
-        chosen = [p for p in ports if (p.get("name") or "") == port_name]
-        found += _reachable(ready if chosen or not ports else (), chosen)
+        chosen = [p for p in piece.get("ports") or () if (p.get("name") or "") == port_name]
+        found += _reachable(ready, chosen) if chosen or not piece.get("ports") else []
     return three(found) if slices else NONE
 
 
