@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module, resources
 from typing import Any
@@ -119,6 +119,7 @@ class Task:
     text: str
     hints: tuple[str, ...]
     draw: Callable[[random.Random], Scenario]
+    like: str = ""  # the task that an exam repeats, drawn anew
 
     def scenario(self, student: str, course: str = COURSE) -> Scenario:
         """The scenario of one student: always the same for the same student and course key."""
@@ -164,6 +165,9 @@ def tasks() -> Mapping[str, Task]:
     found: dict[str, Task] = {}
     for name in MODULES:
         for key, row in _rows(name).items():
+            if "like" in row:
+                found[key] = replace(found[row["like"]], id=key, **row)
+                continue
             draw = getattr(import_module(f"k8snet.course.tasks.{name}"), key.replace("-", "_"))
             lists = {"teaches": tuple(row["teaches"]), "hints": tuple(row["hints"])}
             found[key] = Task(id=key, draw=draw, **{**row, **lists})
