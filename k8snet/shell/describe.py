@@ -1,12 +1,12 @@
 """``kubectl describe``: one object in full, with what belongs to it and its events.
 
 Facts: k8s.io/kubectl pkg/describe/describe.go. The lines of each kind stand in ``describe.yaml``; the functions here find
-out what an object does not say itself. A tab ends a cell, as upstream. Left out: workloads, and a node's lease and sums.
+out what an object does not say itself. A tab ends a cell, as upstream. Left out: workloads,
+configuration, the Gateway API, and a node's lease and sums.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -31,7 +31,7 @@ def describe(plane: Any, obj: Object, show_events: bool = True) -> str:
     events = [
         {**e, "age": interval(e, plane.now), "message": e["message"].strip()} for e in plane.api.events_for(ref(obj))
     ]
-    facts = {**obj, **FACTS.get(kind, _custom)(plane, obj), "events": events}
+    facts = {**obj, **(FACTS[kind](plane, obj) if kind in FACTS else {}), "events": events}
     shown = {label: how for label, how in layout.items() if label != "Events" or show_events}
     return tabs.align("\n".join(_lines(shown, facts, plane.now))) + "\n"
 
@@ -208,32 +208,6 @@ def _policy_rule(rule: Object, peer: str, towards: str) -> Lines:
                 f"    CIDR: {block['cidr']}",
                 f"    Except: {', '.join(block.get('except') or ())}",
             )
-
-
-# custom resources
-
-
-def _custom(plane: Any, obj: Object) -> Object:
-    shown = {k: v for k, v in obj["metadata"].items() if k not in ("name", "namespace", "labels", "annotations")}
-    return {"lines": list(_fields({**obj, "metadata": shown}))}
-
-
-def _fields(content: Object, indent: str = "") -> Lines:
-    for field, value in sorted(content.items()):
-        if isinstance(value, (dict, list)):
-            yield f"{indent}{_title(field)}:"
-            for child in value if isinstance(value, list) else [value]:
-                yield from _fields(child, indent + "  ") if isinstance(child, dict) else [f"{indent}  {child}"]
-        else:
-            yield f"{indent}{_title(field)}:\t{str(value).lower() if isinstance(value, bool) else value}"
-
-
-def _title(field: str) -> str:
-    """``parentRefs`` as ``Parent Refs``; a name with other signs than letters stays as it is."""
-    if not re.fullmatch(r"[A-Za-z-]+", field):
-        return field
-    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|-", field)
-    return " ".join(w.upper() if w.upper() in ("API", "URL", "UID") else w[0].upper() + w[1:] for w in words)
 
 
 FACTS: dict[str, Callable[[Any, Object], Object]] = {

@@ -1,8 +1,8 @@
 """Commands inside a Pod, on a node or on a machine outside: what a container runtime starts for ``kubectl exec``.
 
 curl, dig, ip and their like live in files of their own (their ``TOOLS``). Here are the small commands that show what a
-container was given, and as much of a shell as ``sh -c`` needs for one-liners: ``;``, ``&&``, ``||``, ``$NAME`` and loops
-over a list. A missing program is told in runc's words.
+container was given, and as much of a shell as ``sh -c`` needs for one-liners: ``;``, ``&&``, ``||`` and ``$NAME``. A
+missing program is told in runc's words.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ def run(moment: Moment, client: Client, command: str | Sequence[str]) -> Result:
 
 
 def _shell(moment: Moment, client: Client, words: list[str]) -> Result:
+    """Commands one after the other; the exit code and the trace are the last one's."""
     if len(words) < 3 or not re.fullmatch(r"-\w*c", words[1]):
         return Result(stderr=f"{words[0]}: only {words[0]} -c COMMANDS is simulated\n", exit_code=2)
     lexer = shlex.shlex(words[2], posix=True, punctuation_chars=";&|<>\n")
@@ -55,45 +56,21 @@ def _shell(moment: Moment, client: Client, words: list[str]) -> Result:
         tokens = [";" if t.strip(";\n") == "" else t for t in lexer]
     except ValueError as wrong:
         return Result(stderr=f"sh: syntax error: {wrong}\n", exit_code=2)
-    unknown = [t for t in tokens if re.fullmatch(r"if|while|until|[&|<>]+", t) and t not in ("&&", "||")]
+    unknown = [t for t in tokens if re.fullmatch(r"if|for|while|until|[&|<>]+|\w+=.*", t) and t not in ("&&", "||")]
     if unknown:
         return Result(stderr=f"sh: {unknown[0]} is not simulated\n", exit_code=2)
-    return _sequence(moment, client, tokens, environment(moment.snapshot, client))
-
-
-def _sequence(moment: Moment, client: Client, tokens: list[str], variables: dict[str, str]) -> Result:
-    """Commands one after the other; the exit code and the trace are the last one's."""
-    total, joint = Result(), ";"
+    variables, total, joint = environment(moment.snapshot, client), Result(), ";"
     while tokens:
-        end = _statement(tokens)
+        end = next((i for i, t in enumerate(tokens) if t in (";", "&&", "||")), len(tokens))
         if joint == ";" or bool(total) is (joint == "&&"):
-            found = _command(moment, client, tokens[:end], variables)
+            filled = [re.sub(r"\$\{?(\w+)\}?", lambda m: variables.get(m[1], ""), token) for token in tokens[:end]]
+            found = _command(moment, client, filled)
             total = replace(found, stdout=total.stdout + found.stdout, stderr=total.stderr + found.stderr)
-        joint, tokens = (tokens[end], tokens[end + 1 :]) if end < len(tokens) else ("", [])
+        joint, tokens = "".join(tokens[end : end + 1]), tokens[end + 1 :]
     return total
 
 
-def _statement(tokens: list[str]) -> int:
-    """Where the next operator is that is not inside a loop."""
-    depth = 0
-    for i, token in enumerate(tokens):
-        depth += (token == "for") - (token == "done")
-        if depth == 0 and token in (";", "&&", "||"):
-            return i
-    return len(tokens)
-
-
-def _command(moment: Moment, client: Client, tokens: list[str], variables: dict[str, str]) -> Result:
-    if tokens[:1] == ["for"] and "do" in tokens and tokens[2:3] == ["in"] and tokens[-1] == "done":
-        do = tokens.index("do")
-        items = [w for w in tokens[3:do] if w != ";"]
-        if counted := re.fullmatch(r"\$\(seq (\d+)\)", " ".join(items)):
-            items = [str(n + 1) for n in range(min(int(counted[1]), 999))]
-        body = [[f"{tokens[1]}={item}", ";", *tokens[do + 1 : -1], ";"] for item in items]
-        return _sequence(moment, client, [word for words in body for word in words], variables)
-    words = [re.sub(r"\$\{?(\w+)\}?", lambda m: variables.get(m[1], ""), token) for token in tokens]
-    while words and re.fullmatch(r"\w+=.*", words[0]):
-        name, _, variables[name] = words.pop(0).partition("=")
+def _command(moment: Moment, client: Client, words: list[str]) -> Result:
     found = run(moment, client, words)
     if found.exit_code == 126 and "executable file not found" in found.stderr:
         return Result(stderr=f"sh: {words[0]}: not found\n", exit_code=127)

@@ -146,21 +146,6 @@ def test_a_name_may_be_the_beginning_of_several(cluster: Cluster) -> None:
     assert cluster.kubectl("describe pod nope").stderr == 'Error from server (NotFound): pods "nope" not found\n'
 
 
-def test_a_custom_resource_field_by_field(cluster: Cluster) -> None:
-    gateway = {
-        "apiVersion": "gateway.networking.k8s.io/v1",
-        "kind": "Gateway",
-        "metadata": {"name": "gw", "namespace": "default", "uid": "1"},
-        "spec": {"gatewayClassName": "shop", "listeners": [{"name": "web", "port": 80}]},
-    }
-    assert describe(cluster.plane, gateway) == (
-        "Name:         gw\nNamespace:    default\nLabels:       <none>\nAnnotations:  <none>\n"
-        "API Version:  gateway.networking.k8s.io/v1\nKind:         Gateway\n"
-        "Metadata:\n  UID:  1\nSpec:\n  Gateway Class Name:  shop\n  Listeners:\n    Name:  web\n    Port:  80\n"
-        "Events:    <none>\n"
-    )
-
-
 @pytest.mark.parametrize("kind", [kind for kind in table("describe") if not kind.startswith("_")])
 def test_every_kind_can_be_described_however_empty(cluster: Cluster, kind: str) -> None:
     empty = {"apiVersion": KINDS[kind].api_version, "kind": kind, "metadata": {"name": "x", "namespace": "default"}}
