@@ -86,16 +86,15 @@ def t01_predict_sources(rng: random.Random) -> Scenario:
                     knobs={**QUICK, "network": "routed"})  # fmt: skip
 
 
+def owner(cluster: Cluster, ip: str) -> str:
+    """Whose address it is: a Pod's, a node's (also for Pods on its network), ``localhost``, or nobody's (empty)."""
+    owners = {p.ip: p.name for p in cluster.snapshot.pods.values()} | {"127.0.0.1": "localhost"}
+    return (owners | {n.ip: n.name for n in cluster.snapshot.nodes.values()}).get(ip, "")
+
+
 def seen(call: tuple[str, str, int]) -> Callable[[Cluster], str]:
-    """Who the server takes its caller for: the Pod or node with the source address that it sees."""
-
-    def ask(cluster: Cluster) -> str:
-        saw = connect(cluster, *call).outcome.server_saw
-        mine = [p.name for p in cluster.snapshot.pods.values() if p.ip == saw and not p.host_network]
-        mine += [n.name for n in cluster.snapshot.nodes.values() if n.ip == saw]
-        return "localhost" if saw == "127.0.0.1" else "".join(mine)
-
-    return ask
+    """Who the server takes its caller for."""
+    return lambda cluster: owner(cluster, connect(cluster, *call).outcome.server_saw)
 
 
 EVENTS = {
