@@ -27,7 +27,7 @@ Spec = Mapping[str, Any]
 @dataclass(slots=True)
 class Listener:
     """A listener of a Gateway: the Secrets of its certificates, and the routes attached to it, each with the hostnames
-    that it serves here (an empty one takes every host). ``serves``: it is accepted, resolved and programmed."""
+    that it serves here (an empty one takes every host). ``serves``: it is accepted and programmed."""
 
     rule: Ref
     name: str
@@ -212,7 +212,8 @@ def _gateway(snapshot: Snapshot, gateway: Object, controller: str) -> Gateway:
         conditions = [*_accepted(specs, i), refs]
         if conditions[0]["status"] == "False":
             bad.append(li["name"])
-        serves = conditions[0]["status"] == refs["status"] == "True"
+        # A route kind that it cannot carry does not stop it from serving the others.
+        serves = conditions[0]["status"] == "True" and refs["reason"] in ("ResolvedRefs", "InvalidRouteKinds")
         conditions.append(condition("Programmed", "Programmed" if serves else "Invalid"))
         rule, host = r.at(f"spec.listeners[{i}]"), (li.get("hostname") or "").lower()
         listeners.append(Listener(rule, li["name"], li["port"], li["protocol"].upper(), host, secrets, [], serves))
@@ -261,9 +262,6 @@ def _conflict(one: Spec, two: Spec) -> str:
 def _references(snapshot: Snapshot, namespace: str, li: Spec) -> tuple[list[str], Object]:
     """The Secrets of a listener that hold a certificate (``namespace/name``), and its ResolvedRefs condition."""
     protocol, secrets, problems = li["protocol"].upper(), [], []
-    for k in (li.get("allowedRoutes") or {}).get("kinds") or ():
-        if not _is_kind(k, CARRIES.get(protocol, "")):
-            problems.append(("InvalidRouteKinds", f"{k['kind']} is no route kind that protocol {protocol} carries"))
     refs = (li.get("tls") or {}).get("certificateRefs") or ()
     for c in refs:
         target = c.get("namespace") or namespace
@@ -280,5 +278,8 @@ def _references(snapshot: Snapshot, namespace: str, li: Spec) -> tuple[list[str]
             secrets.append(key)
     if protocol == "HTTPS" and not refs:
         problems.append(("InvalidCertificateRef", "an HTTPS listener needs tls.certificateRefs"))
+    for k in (li.get("allowedRoutes") or {}).get("kinds") or ():
+        if not _is_kind(k, CARRIES.get(protocol, "")):
+            problems.append(("InvalidRouteKinds", f"{k['kind']} is no route kind that protocol {protocol} carries"))
     reason, why = problems[0] if problems else ("ResolvedRefs", "every reference is there and permitted")
     return secrets, condition("ResolvedRefs", reason, why)

@@ -178,6 +178,14 @@ def test_listener_conditions() -> None:
     )
 
 
+def test_a_listener_that_names_an_unknown_kind_too_serves_the_kinds_that_it_carries() -> None:
+    """gateway-invalid-route-kind.yaml: beside InvalidRoute, HTTPRoute still attaches and its requests are served."""
+    kinds = [{"kind": "InvalidRoute"}, {"kind": "HTTPRoute"}]
+    objects = gateway_object(listener(allowedRoutes={"kinds": kinds})), route("r", matching("a"))
+    assert conditions_of_listener(snapshot(*objects))["ResolvedRefs"] == ("False", "InvalidRouteKinds")
+    assert routed(Request("x.com", "/"), *objects).backend == "default/a:80"
+
+
 def test_listeners_that_cannot_share_a_port_are_all_conflicted() -> None:
     """gateway-listener-protocol-and-route-kind-conflicts.go: HTTPS and TLS share a port only with different hosts."""
     tls = {"certificateRefs": [{"name": "cert"}]}
