@@ -221,7 +221,8 @@ class _Proxy:
         hops.append(self.hop("forward", why, rule=share.rule, detail=detail, inner=x.trace))
         if x.response is None:
             status = 504 if x.error == "timeout" else 502
-            hops.append(self.hop(str(status), f"{self.who} got no answer from {x.address}:{x.port}: {x.detail}"))
+            why, stopped = f"{self.who} got no answer from {x.address}:{x.port}: {x.detail}", x.trace.deciding
+            hops.append(self.hop(str(status), why, rule=stopped.rule if stopped else None))
             response = servers.page(status, self.who, server=self.name)
             return Reply(response, seconds=min(x.seconds, PROXY_SECONDS)), hops
         response = x.response

@@ -188,15 +188,15 @@ def _policy_lets_pass(c: Crossing) -> bool:
     if c.fate == "forward" and c.log.wiring.holder(c.node.name, packet.dst):
         sides.append(policy.ingress_verdict(snapshot, *ends, packet.dport, packet.protocol))
     for side in sides:
+        tolerated = c.log.reopened and side.allowed is False
         if side.policies:
             detail = tuple("  " * (depth - 1) + text for depth, text in side.lines() if depth)
-            word = {True: "allow", False: "drop", None: "undefined"}[side.allowed]
-            c.hop(
-                "policy", f"policy: {word}", f"{side.direction} of {side.end}: {side.why}.", packet, side.rule, detail
-            )
+            word = "undefined" if tolerated else {True: "allow", False: "drop", None: "undefined"}[side.allowed]
+            why = f"{side.direction} of {side.end}: {side.why}." + (f" So {OPEN_CONNECTION}." if tolerated else "")
+            c.hop("policy", f"policy: {word}", why, packet, side.rule, detail)
         if side.allowed is None:
             c.end("undefined", side.why)
-        elif not side.allowed and c.log.reopened:
+        elif tolerated:
             c.log.note = OPEN_CONNECTION
         elif not side.allowed:
             c.end("timed out", f"policy drops it in silence ({side.direction} of {side.end})")

@@ -123,10 +123,15 @@ class Trace:
 
     @property
     def deciding(self) -> Hop | None:
-        """The hop that settled the outcome: where the packet or its answer was lost, who said no, else the last rule
-        that a delivered packet followed."""
+        """The hop that settled the outcome: the one whose decision is the outcome itself (an error's HTTP status, no
+        route, undefined), else where the packet or its answer was lost or who said no, else the last rule that a
+        delivered packet followed."""
         if not self.hops:
             return None
+        word = str(self.outcome.status) if self.outcome.status >= 400 else self.outcome.kind
+        said = next((h for h in reversed(self.forward) if h.decision == word), None)
+        if said is not None:
+            return said
         if not self.outcome:
             lost = self.outcome.kind == "timed out" or not self.forward
             return self.hops[-1] if lost else self.forward[-1]

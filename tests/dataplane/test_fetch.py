@@ -224,6 +224,8 @@ def test_f30_policy_forgot_the_ingress_controller() -> None:
     inner = next(h.inner for h in result.trace.hops if h.inner is not None)
     assert inner.outcome.kind == "timed out" and inner.deciding is not None
     assert inner.deciding.mechanism == "policy" and "own" in str(inner.deciding.rule)
+    said = result.trace.deciding
+    assert said is not None and (said.decision, said.rule) == ("504", inner.deciding.rule), "who says it, and why"
     assert shop.outside_runs(f"{line} -m 2").exit_code == 28, "a client that waits less than the proxy sees no 504"
     assert "Hello" in shop.run("curl -sS my-app").stdout
     controller = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress-system"}}}

@@ -365,6 +365,9 @@ def test_a_policy_that_comes_later_leaves_an_open_connection_undefined() -> None
     assert hand.connect("client", "web").outcome.kind == "timed out"
     later = journey.again(hand.moment, first)
     assert later.outcome.kind == "undefined" and "conntrack" in later.outcome.message
+    assert [h.decision for h in later.hops if h.mechanism == "policy"] == ["undefined"], "no drop, and then on"
+    assert later.deciding is not None and later.deciding.mechanism == "policy"
+    assert later.deciding.rule is not None and "older" in later.deciding.why
 
 
 def test_a_plugin_that_does_not_enforce_lets_all_pass() -> None:
