@@ -27,7 +27,8 @@ def describe(plane: Any, obj: Object, show_events: bool = True) -> str:
     kind = obj["kind"]
     layout = table("describe").get(kind)
     if layout is None:
-        raise error("describe kind", resource=KINDS[kind].resource)
+        hint = f"kubectl get {KINDS[kind].singular} {obj['metadata']['name']} -o yaml shows it in full."
+        raise error("describe kind", hint, resource=KINDS[kind].resource)
     events = [
         {**e, "age": interval(e, plane.now), "message": e["message"].strip()} for e in plane.api.events_for(ref(obj))
     ]

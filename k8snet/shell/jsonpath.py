@@ -35,7 +35,7 @@ def render(template: str, data: Any) -> str:
     try:
         return "".join(_output(iter(_split(template)), data))
     except (BadPathError, IndexError) as wrong:
-        key = "jsonpath" if isinstance(wrong, BadPathError) else "jsonpath run"
+        key = "jsonpath run" if isinstance(wrong, IndexError) else "jsonpath"
         raise error(key, template=template, problem=wrong) from None
 
 
@@ -135,7 +135,7 @@ def _indexed(index: str, data: Any, lenient: bool) -> list[Any]:
         elif part[0] in "'\"":
             name = _unquote(part)
             found += [data[name]] if isinstance(data, dict) and name in data else []
-        elif not re.fullmatch(r"-?\d*(:-?\d*){0,2}", part):
+        elif not re.fullmatch(r"-?\d+|(-?\d+)?:(-?\d+)?(:[1-9]\d*)?", part):
             raise BadPathError(f"invalid array index {index}")
         elif isinstance(data, list):
             if ":" in part:

@@ -199,16 +199,17 @@ def _pod_phase(pod: Object, now: float) -> str:
     return f"Terminating (lasts {since(gone, now)})" if gone and phase not in ("Failed", "Succeeded") else phase
 
 
+def _taint(taint: Object) -> str:
+    value, effect = taint.get("value"), taint.get("effect")
+    return f"{taint.get('key', '')}{f'={value}' if value else ''}{f':{effect}' if effect else ''}"
+
+
 def _tolerations(obj: Object, now: float) -> str:
     lines = []
     for t in sorted(at(obj, ".spec.tolerations") or (), key=lambda t: t.get("key") or ""):
-        text = (
-            t.get("key", "")
-            + (f"={t['value']}" if t.get("value") else "")
-            + (f":{t['effect']}" if t.get("effect") else "")
-        )
-        text += " op=Exists" if t.get("operator") == "Exists" else ""
-        lines.append((text + (f" for {t['tolerationSeconds']}s" if "tolerationSeconds" in t else "")).lstrip())
+        operator = " op=Exists" if t.get("operator") == "Exists" else ""
+        seconds = f" for {t['tolerationSeconds']}s" if "tolerationSeconds" in t else ""
+        lines.append(f"{_taint(t)}{operator}{seconds}".lstrip())
     return "\n".join(lines) or NONE
 
 
@@ -277,8 +278,8 @@ def _node_roles(node: Object, now: float) -> str:
 
 
 def _taints(node: Object, now: float) -> str:
-    taints = sorted(at(node, ".spec.taints") or (), key=lambda t: str(t["key"]))
-    return "\n".join(f"{t['key']}{'=' + t['value'] if t.get('value') else ''}:{t['effect']}" for t in taints) or NONE
+    taints = sorted(at(node, ".spec.taints") or (), key=lambda t: (t["effect"], t["key"]))
+    return "\n".join(map(_taint, taints)) or NONE
 
 
 def _ingress_hosts(ingress: Object, now: float) -> str:

@@ -51,6 +51,8 @@ def test_templates(template: str, text: str) -> None:
         ("{.items[0}", "error: error parsing jsonpath {.items[0}, unterminated array"),
         ("{.items", "error: error parsing jsonpath {.items, unclosed action"),
         ("{.items[x]}", "error: error parsing jsonpath {.items[x]}, invalid array index x"),
+        ("{.items[-]}", "invalid array index -"),
+        ("{.items[::0]}", "invalid array index ::0"),
         ("{end}", "not in range"),
         ("{range .items}", "unclosed range"),
     ],
