@@ -236,7 +236,10 @@ class _Sync:
         phase = "Running" if connected else "Pending"
         if connected and all("terminated" in s for s in states):
             phase = "Failed" if any(s["terminated"]["exitCode"] for s in states) else "Succeeded"
-        quality = "Burstable" if any(c.get("resources") for c in self.spec["containers"]) else "BestEffort"
+        wanted = [c.get("resources") or {} for c in self.spec["containers"]]
+        full = all({"cpu", "memory"} <= set(w.get("limits") or ()) for w in wanted)
+        full = full and all(w.get("requests") in (None, w["limits"]) for w in wanted)
+        quality = "BestEffort" if not any(wanted) else "Guaranteed" if full else "Burstable"
         status = {**self.status, "phase": phase, "qosClass": quality, "conditions": self.conditions()}
         status["containerStatuses"] = [s for s in self.statuses if s["name"] not in self.sidecars]
         if connected and self.spec.get("initContainers"):

@@ -186,3 +186,19 @@ spec:
         "Volumes: data: Type: EmptyDir",
     ):
         assert part in text
+
+
+@pytest.mark.parametrize(
+    ("resources", "quality"),
+    [
+        ("{}", "BestEffort"),
+        ("{requests: {cpu: 1}}", "Burstable"),
+        ("{limits: {cpu: 1, memory: 1Gi}, requests: {cpu: 100m}}", "Burstable"),
+        ("{limits: {cpu: 1, memory: 1Gi}}", "Guaranteed"),
+    ],
+)
+def test_the_quality_of_service_that_a_container_asks_for(cluster: Cluster, resources: str, quality: str) -> None:
+    # pkg/apis/core/v1/helper/qos TestGetPodQOS
+    spec = f"{{containers: [{{name: c, image: nginx, resources: {resources}}}]}}"
+    cluster.apply(f"apiVersion: v1\nkind: Pod\nmetadata: {{name: web}}\nspec: {spec}")
+    assert f"QoS Class: {quality}" in " ".join(cluster.kubectl("describe pod web").stdout.split())
