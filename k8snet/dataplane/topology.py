@@ -109,7 +109,8 @@ class ProxiedPort:
 
     @cached_property
     def endpoints(self) -> tuple[Backend, ...]:
-        """Everything the slices list for this port, equal ``ip:port`` once, sorted as text."""
+        """Everything the slices list for this port, sorted as text. Equal ``ip:port`` counts once: where a new Pod was
+        given the address of one that still terminates, the running one is meant."""
         found: dict[str, Backend] = {}
         for s in self.slices:
             numbers = [p.port for p in s.ports if (p.name, p.protocol) == (self.port.name, self.port.protocol)]
@@ -122,7 +123,8 @@ class ProxiedPort:
                     backend = Backend(
                         e.addresses[0], number, e.node, *conditions, e.zone_hints, e.node_hints, place, e.target
                     )
-                    found.setdefault(str(backend), backend)
+                    if str(backend) not in found or not backend.terminating:
+                        found[str(backend)] = backend
         return tuple(found[key] for key in sorted(found))
 
     def usable(self, node: str, zone: str) -> Usable:

@@ -146,7 +146,10 @@ def test_hints_narrow_the_cluster_list_only_if_every_ready_endpoint_has_one():
     nodes = node(zone="a"), node("node-2", "192.168.10.12", zone="b")
     near, far = endpoint("10.244.1.5", zone="a", nodes="node-1"), endpoint("10.244.2.5", "node-2", zone="b")
     decision = ask(snapshot(*nodes, service(), backends(near, far)), POD, "10.96.0.20")
-    assert chosen(decision) == ["10.244.1.5:8080"] and "the only usable endpoint that hints leave to this zone" in decision.why
+    assert (
+        chosen(decision) == ["10.244.1.5:8080"]
+        and "the only usable endpoint that hints leave to this zone" in decision.why
+    )
     unhinted = endpoint("10.244.2.6", "node-2")
     assert len(ask(snapshot(*nodes, service(), backends(near, far, unhinted)), POD, "10.96.0.20").backends) == 3
     unready = endpoint("10.244.2.6", "node-2", ready=False)
@@ -165,6 +168,14 @@ def test_endpoints_are_merged_and_sorted_as_text():
         backends(endpoint("fd00::1"), port=11, kind="IPv6", suffix="3"),
     )
     assert chosen(ask(snap, POD, "10.96.0.20")) == ["10.244.1.11:11", "10.244.1.1:11", "10.244.1.2:11"]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_pod_that_has_the_address_of_one_still_terminating_is_the_one_that_counts(order):
+    """endpointslicecache.go addEndpoints: of equal ip:port, one that does not terminate is kept, whatever the order."""
+    old = endpoint("10.244.1.5", "node-2", ready=False, serving=True, terminating=True)
+    snap = snapshot(service(internalTrafficPolicy="Local"), backends(*[old, HERE][::order]))
+    assert chosen(ask(snap, POD, "10.96.0.20")) == ["10.244.1.5:8080"]
 
 
 def test_absent_conditions_mean_ready_and_not_terminating():
