@@ -151,49 +151,45 @@ def t07_write_grant_alternatives(values):
 
 
 def t07_repair_office(values):
-    fixes = {"cluster": ("traffic", "Local"), "cidr": ("block", values["office"]), "port": ("listed", values["port"])}
-    key, value = fixes[values["fault"]]
-    right = {**values, key: value}
-    if key == "traffic":
+    server = values["server"]
+    if values["fault"] == "selector":
         return f"""\
 apiVersion: v1
 kind: Service
 metadata:
-  name: {right["server"]}
+  name: {server}
 spec:
   type: NodePort
   externalTrafficPolicy: Local
   selector:
-    app: {right["server"]}
+    app: {server}
   ports:
-    - port: {right["front"]}
-      targetPort: {right["port"]}
-      nodePort: {right["entry"]}
+    - port: {values["front"]}
+      targetPort: {values["port"]}
+      nodePort: {values["entry"]}
 """
     return f"""\
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:
-  name: {right["server"]}-in
+  name: {server}-in
 spec:
   podSelector:
     matchLabels:
-      app: {right["server"]}
+      app: {server}
   policyTypes: [Ingress]
   ingress:
     - from:
         - ipBlock:
-            cidr: {right["block"]}
+            cidr: {values["office"]}
       ports:
-        - port: {right["listed"]}
+        - port: {values["port"]}
 """
 
 
 def t07_repair_office_alternatives(values):
-    patch = {"spec": {"externalTrafficPolicy": "Local"}}
-    if values["fault"] != "cluster":
-        return []
-    return ["kubectl patch svc %s -p '%s'" % (values["server"], str(patch).replace("'", '"'))]
+    patch = '{"spec": {"selector": {"app": "%s"}}}' % values["server"]
+    return [f"kubectl patch service {values['server']} -p '{patch}'"] if values["fault"] == "selector" else []
 
 
 def t07_hunt_door_probes(values):

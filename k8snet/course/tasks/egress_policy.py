@@ -9,7 +9,19 @@ from typing import Any
 import yaml
 
 from k8snet.controlplane.settings import Internet, OutsideHost
-from k8snet.course.draw import APPS, PORTS, SERVICE_PORTS, TEAMS, join, namespace, pod, service, several, shuffled
+from k8snet.course.draw import (
+    APPS,
+    PORTS,
+    SERVICE_PORTS,
+    TEAMS,
+    join,
+    namespace,
+    numbered,
+    pod,
+    service,
+    several,
+    shuffled,
+)
 from k8snet.course.expect import Connects, Expectation, Matrix
 from k8snet.course.task import Scenario
 
@@ -120,7 +132,7 @@ def _asks(client: str) -> Iterator[Connects]:
 
 
 def t06_arrange_names(rng: random.Random) -> Scenario:
-    client, other = several(rng, APPS, 2)
+    client, other = numbered(rng, APPS), rng.choice(TEAMS)
     lines = (
         "- namespaceSelector:", "- port: 53", "- port: 53", "- to:", "apiVersion: networking.k8s.io/v1", f"app: {client}",
         "egress:", "k8s-app: kube-dns", "kind: NetworkPolicy", "kubernetes.io/metadata.name: kube-system", "matchLabels:",

@@ -7,7 +7,19 @@ from collections.abc import Callable
 from typing import Any
 
 from k8snet.cluster import Cluster
-from k8snet.course.draw import APPS, PORTS, SERVICE_PORTS, TEAMS, join, namespace, pod, service, several, shuffled
+from k8snet.course.draw import (
+    APPS,
+    PORTS,
+    SERVICE_PORTS,
+    TEAMS,
+    join,
+    namespace,
+    numbered,
+    pod,
+    service,
+    several,
+    shuffled,
+)
 from k8snet.course.expect import Backends, Connects, Fetches, Prints
 from k8snet.course.task import Scenario
 from k8snet.course.tasks.clusters import cluster
@@ -106,7 +118,7 @@ def t07_drop_outside(rng: random.Random) -> Scenario:
 
 
 def t07_repair_office(rng: random.Random) -> Scenario:
-    values, listens, given = _office(rng, rng.choice(("cluster", "cidr", "port")))
+    values, listens, given = _office(rng, rng.choice(("selector", "cidr", "port")))
     entry, stranger = values["entry"], f"outside:{values['stranger']}"
     expect = (
         Connects(f"outside:{values['inside']}", values["home"], entry, name="the office gets through"),
@@ -164,7 +176,12 @@ def t07_arrange_tls(rng: random.Random) -> Scenario:
 
 
 def t07_write_grant(rng: random.Random) -> Scenario:
-    (server, other), (team, away, third) = several(rng, APPS, 2), several(rng, TEAMS, 3)
+    (server, other), team, away, third = (
+        several(rng, APPS, 2),
+        numbered(rng, TEAMS),
+        rng.choice(WORDS),
+        rng.choice(TEAMS),
+    )
     front, domain = rng.choice(SERVICE_PORTS), f"{rng.choice(WORDS)}.example"
     routes = [(team, server), (team, other), (third, server)]
     manifests = join(

@@ -8,7 +8,19 @@ from typing import Any
 
 from k8snet.cluster import Cluster
 from k8snet.controlplane.settings import Internet, OutsideHost
-from k8snet.course.draw import APPS, PORTS, SERVICE_PORTS, deployment, join, pod, service, several, shuffled
+from k8snet.course.draw import (
+    APPS,
+    PORTS,
+    SERVICE_PORTS,
+    TEAMS,
+    deployment,
+    join,
+    numbered,
+    pod,
+    service,
+    several,
+    shuffled,
+)
 from k8snet.course.expect import Connects, Fetches, Prints, connect
 from k8snet.course.task import Scenario
 from k8snet.course.tasks.clusters import cluster
@@ -155,7 +167,7 @@ def _answers(app: str, port: int, node: str) -> Fetches:
 
 
 def t08_write_agent(rng: random.Random) -> Scenario:
-    (agent, server), node = several(rng, APPS, 2), rng.choice(tuple(NODES))
+    agent, server, node = numbered(rng, TEAMS), rng.choice(APPS), rng.choice(tuple(NODES))
     port, front = rng.choice(PORTS), rng.choice(SERVICE_PORTS)
     expect = (
         Prints("", f"get pod {agent} -o wide", f" {NODES[node]} ", f"Pod {agent} has the address of its node"),
