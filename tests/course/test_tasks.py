@@ -13,7 +13,7 @@ from tests.course import answers, mutants, rates, shapes
 
 TASKS = list(tasks().values())
 MANIFEST_KINDS = ("write", "repair", "arrange", "probes")
-# A sample for every run; all of them where tests may be slow.
+# A sample for every run; all of them where tests may be slow. What costs more than one answer is looked at in the sample.
 FEW, ALL = range(6), range(200)
 
 
@@ -32,10 +32,10 @@ def hold_to_its_promises(task, seeds):
         scenario = task.scenario(f"student-{n}")
         feedback = solve(task, scenario)
         assert feedback.solved, f"student-{n}: {feedback}"
-        for other in answers.alternatives(task.id, scenario.values):
+        for other in answers.alternatives(task.id, scenario.values) if n in FEW else ():
             found = judge.judge(task, scenario, other, answers.probes(task.id, scenario.values))
             assert found.solved, f"student-{n}: {found}\n{other}"
-        if task.kind in MANIFEST_KINDS:
+        if task.kind in MANIFEST_KINDS and n in FEW:
             idle = "kubectl get pods"
             assert judge.judge(task, scenario, idle).score == 0, f"student-{n}: doing nothing earns something"
         if task.kind == "explain":
@@ -113,17 +113,16 @@ def test_draws_vary_and_repeat():
 
 @pytest.mark.parametrize("task", named(t for t in TASKS if t.kind in ("write", "repair")))
 def test_checks_see_mistakes_and_nothing_else(task):
-    _, wrong, misjudged = mutants.run(task, "sample", sample=20)
+    _, wrong, misjudged = mutants.run(task, "sample", sample=12)
     assert [(what, "wrong" if w else "right") for what, w, _ in misjudged] == [] and wrong
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", named(t for t in TASKS if t.kind in ("write", "repair")))
 def test_checks_see_every_mistake_and_nothing_else(task):
-    for student in ("student-1", "student-2"):
-        count, wrong, misjudged = mutants.run(task, student)
-        assert count >= mutants.LEAST and wrong
-        assert [(what, "wrong" if w else "right") for what, w, _ in misjudged] == []
+    count, wrong, misjudged = mutants.run(task, "student-1")
+    assert count >= mutants.LEAST and wrong
+    assert [(what, "wrong" if w else "right") for what, w, _ in misjudged] == []
 
 
 @pytest.mark.slow
