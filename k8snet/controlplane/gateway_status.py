@@ -206,6 +206,7 @@ def granted(snapshot: Snapshot, kind: str, namespace: str, to_kind: str, target:
 
 def _gateway(snapshot: Snapshot, gateway: Object, controller: str) -> Gateway:
     r, specs = ref(gateway), gateway["spec"].get("listeners") or ()
+    parameters = (gateway["spec"].get("infrastructure") or {}).get("parametersRef")
     listeners, statuses, bad = [], [], []
     for i, li in enumerate(specs):
         secrets, refs = _references(snapshot, r.namespace, li)
@@ -213,16 +214,20 @@ def _gateway(snapshot: Snapshot, gateway: Object, controller: str) -> Gateway:
         if conditions[0]["status"] == "False":
             bad.append(li["name"])
         # A route kind that it cannot carry does not stop it from serving the others.
-        serves = conditions[0]["status"] == "True" and refs["reason"] in ("ResolvedRefs", "InvalidRouteKinds")
+        whole = refs["reason"] in ("ResolvedRefs", "InvalidRouteKinds")
+        serves = conditions[0]["status"] == "True" and whole and not parameters
         conditions.append(condition("Programmed", "Programmed" if serves else "Invalid"))
         rule, host = r.at(f"spec.listeners[{i}]"), (li.get("hostname") or "").lower()
         listeners.append(Listener(rule, li["name"], li["port"], li["protocol"].upper(), host, secrets, [], serves))
         kinds = [{"group": GROUP, "kind": k} for k in allowed_kinds(li)]
         statuses.append({"name": li["name"], "supportedKinds": kinds, "attachedRoutes": 0, "conditions": conditions})
     message = f"listeners not accepted: {', '.join(bad)}" if bad else "every listener is accepted"
-    reason = "ListenersNotValid" if bad else "Accepted"
+    accepted, reason = len(bad) < len(specs), "ListenersNotValid" if bad else "Accepted"
+    if parameters:
+        accepted, reason = False, "InvalidParameters"
+        message = f"spec.infrastructure.parametersRef: no controller here reads parameters from {parameters['kind']}"
     programmed = "Programmed" if any(li.serves for li in listeners) else "Invalid"
-    conditions = [condition("Accepted", reason, message, len(bad) < len(specs)), condition("Programmed", programmed)]
+    conditions = [condition("Accepted", reason, message, accepted), condition("Programmed", programmed)]
     return Gateway(r, controller, listeners, {"conditions": conditions, "listeners": statuses})
 
 

@@ -186,6 +186,16 @@ def test_a_listener_that_names_an_unknown_kind_too_serves_the_kinds_that_it_carr
     assert routed(Request("x.com", "/"), *objects).backend == "default/a:80"
 
 
+def test_parameters_that_nobody_reads_leave_the_gateway_unaccepted() -> None:
+    """gateway-invalid-parameters-ref.go."""
+    gw, r = gateway_object(listener()), route("r", matching("a"))
+    gw["spec"]["infrastructure"] = {"parametersRef": {"group": "", "kind": "ConfigMap", "name": "nosuch"}}
+    s = snapshot(gw, r)
+    conditions = told(attachments(s).gateways["default/gw"].status["conditions"])
+    assert conditions == {"Accepted": ("False", "InvalidParameters"), "Programmed": ("False", "Invalid")}
+    assert routed(Request("x.com", "/"), gw, r).status == 404
+
+
 def test_listeners_that_cannot_share_a_port_are_all_conflicted() -> None:
     """gateway-listener-protocol-and-route-kind-conflicts.go: HTTPS and TLS share a port only with different hosts."""
     tls = {"certificateRefs": [{"name": "cert"}]}
