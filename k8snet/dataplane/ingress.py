@@ -143,14 +143,14 @@ def _to(
 
 
 def certificate(snapshot: Snapshot, table: Table, sni: str) -> Certificate:
-    """The certificate that SNI picks: of the tls entry that names it, exactly before by wildcard; else the default one,
-    which nobody trusts. A Secret that is missing or malformed leaves the default one too."""
+    """The certificate that SNI picks: of the tls entry that names it, exactly before by wildcard before one without
+    hosts, which is for all; else the default one, which nobody trusts, as where a Secret is missing or malformed."""
     secrets = routes.secret_by_key(snapshot)
-    entries = [(hosts, key) for hosts, key in table.tls if sni and any(routes.one_label(h, sni) for h in hosts)]
-    for _, key in sorted(entries, key=lambda e: sni.lower() not in e[0]):
+    entries = [(hosts, key) for hosts, key in table.tls if not hosts or any(routes.one_label(h, sni) for h in hosts)]
+    for _, key in sorted(entries, key=lambda e: (sni.lower() not in e[0], not e[0])):
         if not routes.bad_certificate(secrets.get(key)):
             hosts = [h for hosts, other in table.tls if other == key for h in hosts]
-            return Certificate(key, routes.certificate_names(secrets[key], hosts))
+            return Certificate(key, routes.certificate_names(secrets[key], hosts or ["*"]))
     return DEFAULT_CERTIFICATE
 
 

@@ -260,6 +260,17 @@ def test_f53_tls_secret_missing_or_elsewhere(shop: Shop) -> None:
     assert fixed.trace is not None and "Secret default/shop-tls" in str(fixed.trace).replace("\n", " ")
 
 
+def test_a_tls_entry_without_hosts_is_for_all_of_them_but_the_named_ones(shop: Shop) -> None:
+    """networking/v1 types.go, IngressTLS.hosts: left out, the certificate is the one for every host."""
+    shop.add(secret("for-all"), secret("for-shop"))
+    entries = [{"secretName": "for-all"}, {"hosts": ["shop.example.com"], "secretName": "for-shop"}]
+    shop.change("Ingress", "shop", {"tls": entries})
+    for host, shown in (("shop.example.com", "for-shop"), ("else.example.com", "for-all"), ("", "for-all")):
+        request = Request("shop.example.com", "/", scheme="https", sni=host)
+        certificate = ingress.route(shop.moment.snapshot, (INGRESS,), request).certificate
+        assert certificate is not None and certificate.secret == f"default/{shown}"
+
+
 def test_a_certificate_for_another_name_is_60(shop: Shop) -> None:
     shop.add(secret("shop-tls", **{"k8snet.io/cert-hosts": "www.example.com"}))
     shop.change("Ingress", "shop", {"tls": [{"hosts": ["shop.example.com"], "secretName": "shop-tls"}]})
