@@ -41,13 +41,12 @@ def hold_to_its_promises(task, seeds):
         if task.kind == "explain":
             assert len(judge.true_options(scenario, judge.ask(scenario, judge.start(scenario)))) == 1, f"student-{n}"
             assert len(set(scenario.options)) == len(scenario.options) >= 3
-        if task.kind == "drop":
-            assert judge.station(judge.ask(scenario, judge.start(scenario))) in STATIONS, (
-                f"student-{n}: nothing stops it"
-            )
         if scenario.request:
-            first, again = (judge.ask(scenario, judge.start(scenario)) for _ in "ab")
-            assert first.outcome.kind == again.outcome.kind != "undefined"
+            cluster = judge.start(scenario)
+            traces = [judge.ask(scenario, cluster) for _ in range(5)]
+            assert len({(t.outcome.kind, judge.station(t)) for t in traces}) == 1, f"student-{n}: it depends on chance"
+            assert traces[0].outcome.kind != "undefined"
+            assert task.kind != "drop" or judge.station(traces[0]) in STATIONS, f"student-{n}: nothing stops it"
 
 
 @pytest.mark.parametrize("task", named(TASKS))
