@@ -106,7 +106,9 @@ def refuse(error: ApiError, patch: Object) -> ApiError:
     if not reason.startswith("strict decoding error"):
         reason = f"unrecognized type: {reason.rpartition(' of type ')[2]}"
     cause = FieldError("patch", "Invalid value", reason, render(_go_text(patch)))
-    return ApiError(422, "Invalid", f' "" is invalid: {cause}', [cause])
+    refused = ApiError(422, "Invalid", f' "" is invalid: {cause}', [cause])
+    refused.hint = error.hint
+    return refused
 
 
 def _go_text(value: Any) -> str:

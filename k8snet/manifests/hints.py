@@ -15,6 +15,8 @@ from k8snet.manifests.errors import ApiError, FieldError, KubernetesError
 from k8snet.manifests.kinds import KINDS, Object
 from k8snet.manifests.schema import Type, structs, table
 
+_FEW = 8
+
 
 def hint(error: KubernetesError | FieldError, obj: Object | None = None) -> str:
     """What was probably meant, in a sentence or two; empty if there is nothing to add.
@@ -102,8 +104,11 @@ def _unknown_field(kind: str, path: str) -> str:
         inner = here.get(place) if struct == kind else structs()[kind].get(place)
         if inner is not None and inner.struct != struct and field in structs()[inner.struct]:
             return f"{field} belongs under {place}."
-    below = _path_down(here, field)
-    return f"{field} stands deeper, under {below}." if below else ""
+    if struct == "ObjectMeta":
+        return "Labels stand one level deeper, under labels."
+    if below := _path_down(here, field):
+        return f"{field} stands deeper, under {below}."
+    return f"The fields here are {', '.join(sorted(here))}." if len(here) <= _FEW else ""
 
 
 def _path_down(here: Mapping[str, Type], field: str, depth: int = 2) -> str:
@@ -131,7 +136,10 @@ def _struct_at(kind: str, path: str) -> str | None:
 
 
 def _wrong_type(found: str, path: str, wanted: str, obj: Object) -> str:
-    field, value = path.rpartition(".")[2], _first(obj, path.split("."))
+    *above, field = path.split(".")
+    inside, value = _first(obj, above), _first(obj, [*above, field])
+    one = isinstance(inside, dict) and isinstance(inside.get(field), list) and found != "array"
+    it = f"Each item of {field}" if one and not wanted.startswith("[]") else field
     if found == "object" and field == "selector":
         return "A Service's selector holds the labels themselves, without matchLabels."
     if wanted == "[]uint8":
@@ -140,20 +148,22 @@ def _wrong_type(found: str, path: str, wanted: str, obj: Object) -> str:
         return f"{field} is a list: its items begin with a dash."
     if found == "array":
         return f"{field} is no list: take the dash away."
-    if wanted.startswith("map["):
-        return f"{field} is a map of names and values."
+    if wanted.startswith("map[") or wanted == "v1.ResourceList":
+        return f"{it} is a map of names and values."
+    if shape := table("hints")["shapes"].get(wanted):
+        return f"{it} holds fields of its own: {'-' if one else f'{field}:'} {shape}"
     if wanted.removeprefix("v1.") in structs():
-        return f"{field} holds fields of its own, on lines below it, further to the right."
+        return f"{it} holds fields of its own, on lines below it, further to the right."
     if wanted in ("int32", "int64"):
-        shown = value if isinstance(value, str) and value.isdigit() else "80"
-        return f"{field} is a number: without quotes and fractions, {field}: {shown}"
+        shown = value if isinstance(value, str) and value.isdigit() else "80" if field.lower().endswith("port") else ""
+        return f"{it} is a number: without quotes and fractions{f', {field}: {shown}' if shown else ''}"
     if wanted == "bool":
-        return f"{field} is true or false, without quotes."
+        return f"{it} is true or false, without quotes."
     if found == "object":
-        return f"{field} holds text, no further fields: look at the indentation of the lines below it."
+        return f"{it} holds text, no further fields: look at the indentation of the lines below it."
     if isinstance(value, bool | int | float):
-        return f'{field} is text: put the value in quotes, as in "{str(value).lower()}"'
-    return f"{field} holds text: put numbers and words such as true in quotes."
+        return f'{it} is text: put the value in quotes, as in "{str(value).lower()}"'
+    return f"{it} holds text: put numbers and words such as true in quotes."
 
 
 def _first(value: Any, path: Sequence[str]) -> Any:

@@ -221,11 +221,6 @@ def ordinary_ip(value: str) -> list[str]:
     return [message for holds, message in ranges if holds]
 
 
-def host_ip(value: str) -> list[str]:
-    """A strictly read address that somebody can have."""
-    return ip(value) or ordinary_ip(value)
-
-
 def _link_local_multicast(found: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     if isinstance(found, ipaddress.IPv4Address):
         return found in ipaddress.IPv4Network("224.0.0.0/24")

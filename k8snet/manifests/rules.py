@@ -202,5 +202,7 @@ _WORDS: Mapping[str, _Word] = {
     "meta": lambda path, value, rest, context: validate_meta.metadata(context.obj, getattr(names, rest[0])),
     "strict_ip": lambda path, value, rest, context: _named(path, value, names.ip, context.kept),
     "strict_cidr": lambda path, value, rest, context: _named(path, value, names.cidr, context.kept),
-    "host_ip": lambda path, value, rest, context: _named(path, value, names.host_ip, context.kept),
+    "host_ip": lambda path, value, rest, context: _named(
+        path, value, lambda ip: ([] if ip in context.kept else names.ip(ip)) or names.ordinary_ip(ip)
+    ),
 }

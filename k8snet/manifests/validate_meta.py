@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from k8snet.manifests import names
-from k8snet.manifests.field_errors import Errors, forbidden, invalid, required, too_long
+from k8snet.manifests.field_errors import Errors, forbidden, invalid, required, too_long, unchanged
 from k8snet.manifests.kinds import KINDS, Object
 
 ANNOTATIONS_LIMIT = 256 * 1024
@@ -37,6 +37,13 @@ def metadata(obj: Object, name_rule: Callable[[str], list[str]]) -> Errors:
         yield from invalid("metadata.finalizers", finalizer, *names.label_key(finalizer))
     for i, finalizer in enumerate(meta.get("finalizers", ())):
         yield from known_finalizer(f"metadata.finalizers[{i}]", finalizer)
+
+
+def same_object(obj: Object, old: Object | None) -> Errors:
+    """An update is one of the object with this name and namespace."""
+    for field in ("name", "namespace") if old is not None else ():
+        new, before = obj["metadata"].get(field, ""), (old or {})["metadata"].get(field, "")
+        yield from unchanged(f"metadata.{field}", new, before)
 
 
 def _owners(path: str, owners: Sequence[Object]) -> Errors:

@@ -192,7 +192,11 @@ def pod_update(pod: Object, path: str, context: Context) -> Errors:
         was["terminationGracePeriodSeconds"] = 1
     if was != now:
         changed = [k for k in sorted({*was, *now}) if was.get(k) != now.get(k)]
-        lines = [f"{sign} {k}: {json.dumps(spec.get(k))}" for k in changed for sign, spec in (("-", was), ("+", now))]
+        lines = [
+            f"{sign} {k}: {json.dumps(spec.get(k), sort_keys=True)}"
+            for k in changed
+            for sign, spec in (("-", was), ("+", now))
+        ]
         detail = f"pod updates may not change fields other than {_MAY_CHANGE}\n"
         yield from forbidden("spec", detail + "\n".join(lines))
 

@@ -36,7 +36,7 @@ def externally_accessible(spec: Object) -> bool:
 @rule
 def service_update(obj: Object, path: str, context: Context) -> Errors:
     """What may not change: cluster IPs and families (one may be added or taken away behind the first), the class of a
-    load balancer, the health check port."""
+    load balancer (whose words are checked here already), the health check port."""
     new, old = obj["spec"], context.before
     if not old:
         return
@@ -48,6 +48,7 @@ def service_update(obj: Object, path: str, context: Context) -> Errors:
     name = new.get("loadBalancerClass")
     if new.get("type") == old.get("type") == "LoadBalancer" and name != old.get("loadBalancerClass"):
         yield from invalid("spec.loadBalancerClass", name, "may not change once set")
+    yield from _class(new)
     port_changes = new.get("healthCheckNodePort") != old.get("healthCheckNodePort")
     if needs_health_check(new) and needs_health_check(old) and port_changes:
         yield from forbidden("spec.healthCheckNodePort", "field is immutable")
@@ -183,12 +184,17 @@ def source_ranges(spec: Object, path: str, context: Context) -> Errors:
 @rule
 def load_balancer(spec: Object, path: str, context: Context) -> Errors:
     """Fields of load balancers."""
-    is_load_balancer, name = spec.get("type") == "LoadBalancer", spec.get("loadBalancerClass")
-    for field in ("allocateLoadBalancerNodePorts", "loadBalancerClass"):
-        if field in spec and not is_load_balancer:
-            yield from forbidden(f"spec.{field}", _ONLY_LOAD_BALANCER)
-    if name is not None and is_load_balancer:
-        yield from invalid("spec.loadBalancerClass", name, *names.label_key(name))
+    if "allocateLoadBalancerNodePorts" in spec and spec.get("type") != "LoadBalancer":
+        yield from forbidden("spec.allocateLoadBalancerNodePorts", _ONLY_LOAD_BALANCER)
+    yield from _class(spec)
+
+
+def _class(spec: Object) -> Errors:
+    path, name = "spec.loadBalancerClass", spec.get("loadBalancerClass")
+    if name is not None and spec.get("type") != "LoadBalancer":
+        yield from forbidden(path, _ONLY_LOAD_BALANCER)
+    elif name is not None:
+        yield from invalid(path, name, *names.label_key(name))
 
 
 @rule

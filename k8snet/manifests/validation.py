@@ -7,6 +7,7 @@ that have few.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 
 from k8snet.manifests import (
     names,
@@ -52,7 +53,8 @@ def errors(obj: Object, old: Object | None = None) -> list[FieldError]:
     """
     kind = obj.get("kind", "")
     wrong = list(_wrong_types(obj)) if kind in CUSTOM_RESOURCES else []
-    return list(dict.fromkeys(wrong or rules.check(kind, obj, "", rules.context(obj, old))))
+    found = chain(validate_meta.same_object(obj, old), rules.check(kind, obj, "", rules.context(obj, old)))
+    return list(dict.fromkeys(wrong or found))
 
 
 def _wrong_types(obj: Object) -> Errors:

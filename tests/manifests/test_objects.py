@@ -87,6 +87,14 @@ def test_a_type_that_reads_itself_ends_the_reading() -> None:
         (pod(dnsPolicy="None"), "spec.dnsConfig: Required value: must provide `dnsConfig`", ""),
         (pod(container={"volumeMounts": [{"name": "v", "mountPath": "/v"}]}), 'name: Not found: "v"', "volumes"),
         (pod(container={"readinessProbe": {"tcpSocket": {"port": 0}}}), "tcpSocket.port: Invalid value: 0", "65535"),
+        (service(ports=[{"port": 80, "name": "a"}, {"port": 80, "name": "b"}]), "spec.ports[1]: Duplicate value", "two protocols"),
+        (service(type="ExternalName", externalName="https://a.example"), "RFC 1123 subdomain", "without http://"),
+        (service(ipFamilies=["IPv4", "IPv6"]), "must be 'RequireDualStack' or 'PreferDualStack'", "PreferDualStack"),
+        (service(ports=[80]), "of type v1.ServicePort", "Each item of ports holds fields of its own: - {port: 80}"),
+        (policy(ingress=[{"from": [{"namespaceSelector": "shop"}]}]), "of type v1.LabelSelector", "{matchLabels: {app: web}}"),
+        (policy(deny=["Ingress"]), 'unknown field "spec.deny"', "egress, ingress, podSelector, policyTypes"),
+        (pod(image="nginx"), 'unknown field "spec.image"', "under containers"),
+        (pod(container={"resources": {"limits": {"memory": "128 MB"}}}), "quantities must match", "128Mi"),
         (pod(hostNetwork=True, container={"ports": [{"containerPort": 80, "hostPort": 81}]}), "must match `containerPort`", ""),
     ],
 )  # fmt: skip
@@ -105,6 +113,58 @@ def test_defaults_are_filled_in_and_stay_when_applied_again() -> None:
     assert first["spec"]["externalTrafficPolicy"] == "Cluster" and first["spec"]["ports"][0]["targetPort"] == 80
     assert take_in(first, (first,), DUAL, first) == first
     assert defaults.fill(decode.strict(policy(egress=[{}])))["spec"]["policyTypes"] == ["Ingress", "Egress"]
+
+
+@pytest.mark.parametrize(
+    ("image", "policy"),
+    [
+        ("nginx", "Always"),
+        ("registry:5000/team/nginx", "Always"),
+        ("nginx:latest", "Always"),
+        ("nginx:latest@sha256:" + "0" * 64, "Always"),
+        ("nginx@sha256:" + "0" * 64, "IfNotPresent"),
+        ("registry:5000/nginx:1.27", "IfNotPresent"),
+        ("Nginx", "IfNotPresent"),
+        ("", "IfNotPresent"),
+    ],
+)
+def test_an_image_is_pulled_each_time_if_its_tag_is_latest(image: str, policy: str) -> None:
+    """SetDefaults_Container and parsers.ParseImageName; TestWorkloadDefaults for an image left out."""
+    filled = defaults.fill(pod(container={"image": image}))
+    assert filled["spec"]["containers"][0]["imagePullPolicy"] == policy
+
+
+def test_what_a_volume_is_put_together_from_and_a_node_have_defaults_too() -> None:
+    """TestWorkloadDefaults and TestSetDefaultNodeStatusAllocatable."""
+    sources = [{"serviceAccountToken": {"path": "t"}}, {"downwardAPI": {"items": [{"path": "n", "fieldRef": {}}]}}]
+    filled = defaults.fill(pod(volumes=[{"name": "v", "projected": {"sources": sources}}]))
+    token, names = filled["spec"]["volumes"][0]["projected"]["sources"]
+    assert token["serviceAccountToken"]["expirationSeconds"] == 3600
+    assert names["downwardAPI"]["items"][0]["fieldRef"] == {"apiVersion": "v1"}
+    node = {"kind": "Node", "metadata": {"name": "n"}, "status": {"capacity": {"cpu": "2"}}}
+    assert defaults.fill(node)["status"]["allocatable"] == {"cpu": "2"}
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("0.5", "500m"),
+        ("1000m", "1"),
+        (5000, "5k"),
+        ("1024Mi", "1Gi"),
+        ("1.5Gi", "1536Mi"),
+        ("0.5Ki", "512"),
+        ("1.1E6", "1100e3"),
+        ("-0.5", "-500m"),
+        ("1n", "1m"),
+        ("100Ki", "100Ki"),
+        ("00", "0"),
+    ],
+)
+def test_amounts_are_kept_in_one_form(written: str | int, kept: str) -> None:
+    """resource.Quantity's TestQuantityParseEmit in own numbers, and TestSetMinimumScalePod: at least a thousandth."""
+    read = decode.strict(pod(container={"resources": {"limits": {"memory": written}}}))
+    assert read["spec"]["containers"][0]["resources"]["limits"]["memory"] == kept
 
 
 def test_addresses_and_ports_come_from_the_upper_band_and_are_given_once() -> None:
@@ -134,6 +194,27 @@ def test_an_update_keeps_what_it_leaves_out_and_drops_what_its_type_lost() -> No
     plain = take_in({**old, "spec": {**old["spec"], "type": "ClusterIP"}}, (old,), old=old)
     assert "nodePort" not in plain["spec"]["ports"][0] and "externalTrafficPolicy" not in plain["spec"]
     assert "may not change once set" in refused(service(clusterIP="10.96.0.99"), stored=(old,), old=old).message
+
+
+def test_an_update_is_one_of_the_same_object() -> None:
+    """TestValidateNetworkPolicyUpdate, change name."""
+    error = refused(policy(), old={**take_in(policy()), "metadata": {"name": "other", "namespace": "default"}})
+    assert error.message.endswith('metadata.name: Invalid value: "p": field is immutable')
+
+
+def test_an_update_looks_at_the_class_of_a_load_balancer_first() -> None:
+    """TestValidateServiceUpdate: the rule about the class runs once for the change and once more for the value."""
+    new = service(loadBalancerClass="a.example/b", selector={"a b": "c"})
+    old = take_in(service())
+    found = [cause.field for cause in refused(new, stored=(old,), old=old).status.causes]
+    assert found == ["spec.loadBalancerClass", "spec.selector"]
+
+
+def test_an_external_ip_that_nobody_can_have_may_not_stay() -> None:
+    """ValidateEndpointIP runs on values that were stored, unlike the strict reading of addresses."""
+    old = defaults.fill(decode.strict(service(externalIPs=["010.1.2.3", "127.0.0.1"])))
+    causes = refused(old, old=old).status.causes
+    assert [cause.field for cause in causes] == ["spec.externalIPs[1]"]
 
 
 def test_two_families_where_the_cluster_has_two() -> None:
