@@ -1,8 +1,8 @@
 """``kubectl describe``: one object in full, with what belongs to it and its events.
 
 Facts: k8s.io/kubectl pkg/describe/describe.go. The lines of each kind stand in ``describe.yaml``; the functions here find
-out what an object does not say itself. A tab ends a cell, as upstream. Left out: workloads,
-configuration, the Gateway API, and a node's lease and sums.
+out what an object does not say itself. A tab ends a cell, as upstream. Left out: workloads, configuration, the Gateway
+API, and a node's lease and sums.
 """
 
 from __future__ import annotations
@@ -29,9 +29,7 @@ def describe(plane: Any, obj: Object, show_events: bool = True) -> str:
     if layout is None:
         hint = f"kubectl get {KINDS[kind].singular} {obj['metadata']['name']} -o yaml shows it in full."
         raise error("describe kind", hint, resource=KINDS[kind].resource)
-    events = [
-        {**e, "age": interval(e, plane.now), "message": e["message"].strip()} for e in plane.api.events_for(ref(obj))
-    ]
+    events = [{**e, "age": interval(e, plane.now)} for e in plane.api.events_for(ref(obj))]
     facts = {**obj, **(FACTS[kind](plane, obj) if kind in FACTS else {}), "events": events}
     shown = {label: how for label, how in layout.items() if label != "Events" or show_events}
     return tabs.align("\n".join(_lines(shown, facts, plane.now))) + "\n"

@@ -115,6 +115,7 @@ FILTERS: dict[str, Callable[[Any, float], str]] = {
     "seconds": lambda v, now: f"{v}s",
     "words": lambda v, now: " ".join(v),
     "lower": lambda v, now: str(v).lower(),
+    "strip": lambda v, now: str(v).strip(),
     "title": lambda v, now: str(v).title(),
     "mode": _mode,
     "first": lambda v, now: str(v),
