@@ -18,9 +18,9 @@ from typing import Any
 from k8snet.manifests.errors import ApiError
 from k8snet.manifests.hints import hint
 from k8snet.manifests.kinds import KINDS, Object
+from k8snet.manifests.quantity import canonical
 from k8snet.manifests.schema import CUSTOM_RESOURCES, Type, structs
 
-QUANTITY = re.compile(r"^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$")
 _INTEGERS = {"int32": 2**31, "int64": 2**63}
 _PYTHON = {"string": str, "bool": bool, "struct": dict, "map": dict, "list": list}
 _ZEROS = {"list": [], "map": {}, "bool": False, "any": None, "quantity": "0", "int32": 0, "int64": 0, "intstr": 0}
@@ -144,11 +144,10 @@ class _Reading:
                 self.mismatch(wanted, value, struct, go, path, ends_reading=True)
         elif wanted.base == "quantity":
             number = go_number(value) if isinstance(value, int | float) and not isinstance(value, bool) else text
-            if number is None or not QUANTITY.match(number.strip()):
-                reason = f"quantities must match the regular expression '{QUANTITY.pattern}'"
-                self.wrong.append(Mismatch(path, _what(value), wanted, reason, ends_reading=True))
-            else:
-                return number.strip()
+            try:
+                return canonical((number or "").strip())
+            except ValueError as refusal:
+                self.wrong.append(Mismatch(path, _what(value), wanted, str(refusal), ends_reading=True))
         elif wanted.base == "time":
             if text is None:
                 self.mismatch(Type("string", "string"), value, struct, go, path, ends_reading=True)

@@ -9,11 +9,14 @@ done to every such struct.
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from k8snet.manifests.kinds import KINDS, Object
 from k8snet.manifests.schema import Type, structs, table
+
+_IMAGE = re.compile(r"([\w.:\[\]-]+/)?[a-z0-9._/-]+(:(?P<tag>\w[\w.-]*))?(@(?P<digest>\S+))?", re.ASCII)
 
 
 def fill(obj: Object) -> Object:
@@ -122,10 +125,14 @@ def _pod_spec(spec: Object) -> None:
 
 
 def _container(container: Object) -> None:
-    name, _, digest = container.get("image", "").partition("@")
-    tag = name.rpartition("/")[2].partition(":")[2]
-    latest = tag in ("", "latest") and not digest
+    image = _IMAGE.fullmatch(container.get("image", ""))  # what cannot be read as an image has no tag, so not "latest"
+    latest = image and (image["tag"] == "latest" or not (image["tag"] or image["digest"]))
     container.setdefault("imagePullPolicy", "Always" if latest else "IfNotPresent")
+
+
+def _node_status(status: Object) -> None:
+    if status.get("capacity") and not status.get("allocatable"):
+        status["allocatable"] = dict(status["capacity"])
 
 
 def _volume(volume: Object) -> None:
@@ -149,6 +156,7 @@ RULES: Mapping[str, Callable[[Object], None]] = {
     "PodSpec": _pod_spec,
     "Container": _container,
     "EphemeralContainer": _container,
+    "NodeStatus": _node_status,
     "Volume": _volume,
     "DeploymentStrategy": _rolling_update,
     "StatefulSetUpdateStrategy": _rolling_update,
