@@ -1,7 +1,8 @@
-"""Parts of starting clusters as manifests with ``$names``, in ``clusters.yaml``: a draw fills the names, nothing else changes."""
+"""Parts of tasks as text with ``$names``, in ``clusters.yaml``: a draw fills the names, nothing else changes."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
@@ -21,3 +22,9 @@ def _templates() -> Mapping[str, str]:
 def cluster(part: str, values: Mapping[str, Any], **more: Any) -> str:
     """The manifests of one part. Raises KeyError for a name that neither *values* nor *more* give."""
     return Template(_templates()[part].strip()).substitute(values, **more)
+
+
+def mixed(rng: random.Random, part: str, values: Mapping[str, Any]) -> tuple[str, ...]:
+    """The lines of one part, in any order."""
+    lines = cluster(part, values).splitlines()
+    return tuple(rng.sample(lines, len(lines)))

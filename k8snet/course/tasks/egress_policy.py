@@ -9,21 +9,11 @@ from typing import Any
 import yaml
 
 from k8snet.controlplane.settings import Internet, OutsideHost
-from k8snet.course.draw import (
-    APPS,
-    PORTS,
-    SERVICE_PORTS,
-    TEAMS,
-    join,
-    namespace,
-    numbered,
-    pod,
-    service,
-    several,
-    shuffled,
-)
+from k8snet.course import draw
+from k8snet.course.draw import APPS, PORTS, SERVICE_PORTS, TEAMS, join, namespace, pod, service, several
 from k8snet.course.expect import Connects, Expectation, Matrix
 from k8snet.course.task import Scenario
+from k8snet.course.tasks.clusters import cluster, mixed
 
 ROLES = ("worker", "report", "export", "import", "cleanup", "mirror", "sync", "billing")
 QUICK = {"dns": False}
@@ -98,27 +88,17 @@ def t06_predict_name(rng: random.Random) -> Scenario:
 def t06_explain_side(rng: random.Random) -> Scenario:
     (client, server), (role, other), team = several(rng, APPS, 2), several(rng, ROLES, 2), rng.choice(TEAMS)
     port, fault = rng.choice(PORTS), rng.choice(("", "to", "from", "namespace"))
-    into = peer({"role": other if fault == "from" else role}, None if fault == "namespace" else {"team": team})
-    out = [peer({"app": server}), peer({"app": client if fault == "to" else server}, {"team": "base"})]
-    manifests = join(
-        apps(f"base/{server}", port=port),
-        namespace(team, {"team": team}),
-        pod(client, {"role": role}, namespace=team),
-        policy(f"{client}-out", {"role": role}, team, policyTypes=["Egress"], egress=[{"to": out}]),
-        policy(f"{server}-in", {"app": server}, "base", policyTypes=["Ingress"], ingress=[{"from": [into]}]),
-    )
-    first, second = f"networkpolicy/{team}/{client}-out", f"networkpolicy/base/{server}-in"
-    options = [
-        f"{first} spec.egress[0].to[0] — {client} may leave: the first entry takes {server}",
-        f"{first} spec.podSelector — {client} may not leave: it is isolated, and no rule takes {server}",
-        f"{second} spec.ingress[0].from[0] — {server} lets {client} in, the last to be asked",
-        f"{second} spec.podSelector — {server} does not let {client} in: it is isolated, and no rule takes {client}",
-    ]
-    rng.shuffle(options)
-    rule = {"": f"{second} spec.ingress[0]", "to": f"{first} spec.podSelector"}.get(fault, f"{second} spec.podSelector")
-    values = {"client": client, "server": server, "team": team, "port": port, "lines": options, "rule": rule}
+    values: dict[str, Any] = {"client": client, "server": server, "team": team, "role": role, "port": port}
+    values |= {"takes": client if fault == "to" else server, "admits": other if fault == "from" else role}
+    where = "" if fault == "namespace" else f"\n          namespaceSelector:\n            matchLabels: {{team: {team}}}"
+    caller = join(namespace(team, {"team": team}), pod(client, {"role": role}, namespace=team))
+    manifests = join(apps(f"base/{server}", port=port), caller, cluster("both-ends", values, where=where))
+    options = mixed(rng, "both-ends options", values)
+    ends = {"": f"base/{server}-in spec.ingress[0]", "to": f"{team}/{client}-out spec.podSelector"}
+    rule = f"networkpolicy/{ends.get(fault, f'base/{server}-in spec.podSelector')}"
+    values |= {"lines": options, "rule": rule}
     request = (f"{team}/{client}", f"pod/base/{server}", port)
-    return Scenario(values, manifests, knobs=QUICK, request=request, options=tuple(options))
+    return Scenario(values, manifests, knobs=QUICK, request=request, options=options)
 
 
 def _limited(pods: tuple[str, ...], port: int, *may: str, protocol: str = "TCP") -> Matrix:
@@ -132,18 +112,12 @@ def _asks(client: str) -> Iterator[Connects]:
 
 
 def t06_arrange_names(rng: random.Random) -> Scenario:
-    client, other = numbered(rng, APPS), rng.choice(TEAMS)
-    lines = (
-        "- namespaceSelector:", "- port: 53", "- port: 53", "- to:", "apiVersion: networking.k8s.io/v1", f"app: {client}",
-        "egress:", "k8s-app: kube-dns", "kind: NetworkPolicy", "kubernetes.io/metadata.name: kube-system", "matchLabels:",
-        "matchLabels:", "matchLabels:", "metadata:", f"name: {client}-out", "podSelector:", "podSelector:",
-        "policyTypes: [Egress]", "ports:", "protocol: TCP", "protocol: UDP", "spec:",
-    )  # fmt: skip
+    client, other = draw.numbered(rng, APPS), rng.choice(TEAMS)
     pods = (client, other, "kube-system/meter")
     expect: tuple[Expectation, ...] = (_limited(pods, 53, protocol="UDP"), *_asks(client))
-    return Scenario(
-        {"client": client, "other": other}, apps(*pods), expect, lines=shuffled(rng, lines, "- podSelector:")
-    )
+    values = {"client": client, "other": other}
+    lines = draw.shuffled(rng, mixed(rng, "names lines", values), "- podSelector:")
+    return Scenario(values, apps(*pods), expect, lines=lines)
 
 
 def t06_write_callout(rng: random.Random) -> Scenario:

@@ -7,22 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from k8snet.cluster import Cluster
-from k8snet.course.draw import (
-    APPS,
-    PORTS,
-    SERVICE_PORTS,
-    TEAMS,
-    join,
-    namespace,
-    numbered,
-    pod,
-    service,
-    several,
-    shuffled,
-)
+from k8snet.course import draw
+from k8snet.course.draw import APPS, PORTS, SERVICE_PORTS, TEAMS, join, namespace, pod, service, several
 from k8snet.course.expect import Backends, Connects, Fetches, Prints
 from k8snet.course.task import Scenario
-from k8snet.course.tasks.clusters import cluster
+from k8snet.course.tasks.clusters import cluster, mixed
 from k8snet.course.tasks.egress_policy import QUICK, apps, peer, policy
 
 WORDS = ("api", "blog", "docs", "news", "help", "jobs", "maps", "files")
@@ -84,10 +73,8 @@ def _office(rng: random.Random, fault: str) -> tuple[dict[str, Any], str, str]:
     called = other if fault in ("cluster", "empty") else there
     values = {"server": server, "port": port, "entry": entry, "front": rng.choice(SERVICE_PORTS), "fault": fault}
     values |= {"office": f"198.51.100.{16 * near}/28", "inside": f"198.51.100.{16 * near + 5}"}
-    values |= {
-        "stranger": f"198.51.100.{16 * far + 5}",
-        "block": f"198.51.100.{16 * (far if fault == 'cidr' else near)}/28",
-    }
+    values |= {"stranger": f"198.51.100.{16 * far + 5}"}
+    values |= {"block": f"198.51.100.{16 * (far if fault == 'cidr' else near)}/28"}
     values |= {"there": there, "called": called, "ip": NODES[called], "home": NODES[there]}
     values |= {"traffic": "Cluster" if fault == "cluster" else "Local", "listed": entry if fault == "port" else port}
     values |= {"selects": f"{server}-2" if fault == "selector" else server}
@@ -98,17 +85,10 @@ def _office(rng: random.Random, fault: str) -> tuple[dict[str, Any], str, str]:
 def t07_explain_source(rng: random.Random) -> Scenario:
     values, listens, objects = _office(rng, rng.choice(("empty", "cluster", "", "stranger")))
     who = values["stranger" if values["fault"] == "stranger" else "inside"]
-    one, two = "service/default/{server}", "networkpolicy/default/{server}-in"
-    options = [
-        f"{one} spec.externalTrafficPolicy — {{called}} may pass on to Pods of its own only, and has none",
-        f"{one} spec.ports[0].nodePort — the node port leads to {{server}}, and no policy is asked about calls from outside",
-        f"{two} spec.ingress[0].from[0] — the address that {{server}} sees lies in the block",
-        f"{two} spec.podSelector — {{server}} is isolated, and no rule takes the address that it sees",
-    ]
-    options = [line.format_map(values) for line in rng.sample(options, 4)]
+    options = mixed(rng, "office options", values)
     values |= {"client": who, "lines": options, "objects": objects}
     request = (f"outside:{who}", values["ip"], values["entry"])
-    return Scenario(values, join(listens, objects), knobs=THREE, request=request, options=tuple(options))
+    return Scenario(values, join(listens, objects), knobs=THREE, request=request, options=options)
 
 
 def t07_drop_outside(rng: random.Random) -> Scenario:
@@ -160,28 +140,16 @@ def t07_write_ingress(rng: random.Random) -> Scenario:
 def t07_arrange_tls(rng: random.Random) -> Scenario:
     (values, knobs), (server, other), port = _door(rng), several(rng, APPS, 2), rng.choice(PORTS)
     host, front = values["host"], values["front"]
-    lines = (
-        f"- host: {host}", f"- hosts: [{host}]", "- path: /", "apiVersion: networking.k8s.io/v1", "backend:", "http:",
-        f"ingressClassName: {values['cls']}", "kind: Ingress", "metadata:", f"name: {server}", "name: site",
-        f"number: {front}", "pathType: Prefix", "paths:", "port:", "rules:", f"secretName: {server}-cert", "service:",
-        "spec:", "tls:",
-    )  # fmt: skip
-    values |= {"server": server, "other": other, "front": front}
-    manifests = join(
-        cluster("certificates", values), apps(server, port=port), service(server, {"app": server}, front, port)
-    )
+    values |= {"server": server, "other": other}
+    pods = join(apps(server, port=port), service(server, {"app": server}, front, port))
     way, name = f"-sS --resolve {host}:443:{EDGE} https://{host}/", f"https://{host}/ is answered by {server}"
     expect = (Fetches("outside", way, 200, server, f"{name}, with a certificate that the client trusts"),)
-    return Scenario(values, manifests, expect, knobs, lines=shuffled(rng, lines, f"secretName: {other}-cert"))
+    lines = draw.shuffled(rng, mixed(rng, "certificate lines", values), f"secretName: {other}-cert")
+    return Scenario(values, join(cluster("certificates", values), pods), expect, knobs, lines=lines)
 
 
 def t07_write_grant(rng: random.Random) -> Scenario:
-    (server, other), team, away, third = (
-        several(rng, APPS, 2),
-        numbered(rng, TEAMS),
-        rng.choice(WORDS),
-        rng.choice(TEAMS),
-    )
+    (server, other), (team, away, third) = several(rng, APPS, 2), (draw.numbered(rng, TEAMS), *several(rng, TEAMS, 2))
     front, domain = rng.choice(SERVICE_PORTS), f"{rng.choice(WORDS)}.example"
     routes = [(team, server), (team, other), (third, server)]
     manifests = join(
@@ -190,7 +158,7 @@ def t07_write_grant(rng: random.Random) -> Scenario:
         cluster("gateway", {}),
         *map(namespace, (team, third)),
         *(
-            cluster("route", {"where": w, "to": to, "host": f"{to}.{w}.{domain}", "away": away, "front": front})
+            cluster("route", {"away": away, "front": front}, where=w, to=to, host=f"{to}.{w}.{domain}")
             for w, to in routes
         ),
     )

@@ -8,22 +8,11 @@ from typing import Any
 
 from k8snet.cluster import Cluster
 from k8snet.controlplane.settings import Internet, OutsideHost
-from k8snet.course.draw import (
-    APPS,
-    PORTS,
-    SERVICE_PORTS,
-    TEAMS,
-    deployment,
-    join,
-    numbered,
-    pod,
-    service,
-    several,
-    shuffled,
-)
+from k8snet.course import draw
+from k8snet.course.draw import APPS, PORTS, SERVICE_PORTS, TEAMS, deployment, join, pod, service, several
 from k8snet.course.expect import Connects, Fetches, Prints, connect
 from k8snet.course.task import Scenario
-from k8snet.course.tasks.clusters import cluster
+from k8snet.course.tasks.clusters import cluster, mixed
 from k8snet.course.tasks.egress_policy import QUICK
 from k8snet.course.tasks.outside import NODES, THREE
 
@@ -133,31 +122,20 @@ def t08_explain_node(rng: random.Random) -> Scenario:
     host, nodes, labelled = rng.random() < 0.6, rng.random() < 0.5, rng.random() < 0.6
     values |= {"host": str(host).lower(), "cidr": "192.168.10.0/24" if nodes else "192.168.20.0/24"}
     values |= {"role": "scraper" if labelled else "guest"}
-    ref = f"networkpolicy/default/{values['server']}-in"
-    options = [
-        f"{ref} spec.ingress[0].from[0] — the packet comes from a Pod with the label role=scraper",
-        f"{ref} spec.ingress[0].from[1] — the packet comes from an address of the block",
-        f"{ref} spec.podSelector — it isolates {values['server']}, and no entry takes the packet",
-        f"no rule — the policy does not hold for {values['client']}",
-    ]
-    rng.shuffle(options)
+    options = mixed(rng, "scraper options", values)
     field = ("from[1]" if nodes else "podSelector") if host else ("from[0]" if labelled else "podSelector")
     request = (values["client"], f"pod/{values['server']}", values["port"])
     values |= {"field": field, "lines": options}
     knobs = {**THREE, "network": "routed"}
-    return Scenario(values, cluster("scraper", values), knobs=knobs, request=request, options=tuple(options))
+    return Scenario(values, cluster("scraper", values), knobs=knobs, request=request, options=options)
 
 
 def t08_arrange_everywhere(rng: random.Random) -> Scenario:
     app, port, host = rng.choice(APPS), rng.choice(PORTS), rng.randint(7000, 7999)
-    lines = (
-        f"- containerPort: {port}", "- name: app", "apiVersion: apps/v1", f"app: {app}", f"app: {app}", "containers:",
-        f"hostPort: {host}", "image: example/app", "kind: DaemonSet", "labels:", "matchLabels:", "metadata:", "metadata:",
-        f"name: {app}", "ports:", "selector:", "spec:", "spec:", "template:",
-    )  # fmt: skip
     expect = tuple(_answers(app, host, node) for node in NODES)
     values = {"app": app, "port": port, "host": host}
-    return Scenario(values, "", expect, THREE, lines=shuffled(rng, lines, "kind: Deployment"))
+    lines = draw.shuffled(rng, mixed(rng, "host-port lines", values), "kind: Deployment")
+    return Scenario(values, "", expect, THREE, lines=lines)
 
 
 def _answers(app: str, port: int, node: str) -> Fetches:
@@ -167,7 +145,7 @@ def _answers(app: str, port: int, node: str) -> Fetches:
 
 
 def t08_write_agent(rng: random.Random) -> Scenario:
-    agent, server, node = numbered(rng, TEAMS), rng.choice(APPS), rng.choice(tuple(NODES))
+    agent, server, node = draw.numbered(rng, TEAMS), rng.choice(APPS), rng.choice(tuple(NODES))
     port, front = rng.choice(PORTS), rng.choice(SERVICE_PORTS)
     expect = (
         Prints("", f"get pod {agent} -o wide", f" {NODES[node]} ", f"Pod {agent} has the address of its node"),
