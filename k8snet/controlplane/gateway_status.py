@@ -59,16 +59,22 @@ class Attachments:
 
 @lru_cache(maxsize=8)
 def attachments(snapshot: Snapshot) -> Attachments:
-    """Which routes are attached where. A Gateway whose class does not exist is nobody's: it gets no conditions."""
+    """Which routes are attached where. A Gateway whose class does not exist is nobody's: it gets no conditions.
+
+    Routes of other kinds than HTTPRoute are attached, so counted in the listener's status, and nothing more.
+    """
     classes = {c["metadata"]["name"]: c["spec"]["controllerName"] for c in snapshot.objects("GatewayClass")}
     known = Attachments({}, {})
     for g in snapshot.objects("Gateway"):
         if g["spec"].get("gatewayClassName") in classes:
             known.gateways[ref(g).key] = _gateway(snapshot, g, classes[g["spec"]["gatewayClassName"]])
     specs = {ref(g).key: g["spec"].get("listeners") or () for g in snapshot.objects("Gateway")}
-    for route in sorted(snapshot.objects("HTTPRoute"), key=routes.age):
+    written = [o for kind in dict.fromkeys(CARRIES.values()) for o in snapshot.objects(kind)]
+    for route in sorted(written, key=routes.age):
         r = ref(route)
-        known.parents[r.key] = []
+        entries: list[Object] = []
+        if r.kind == "HTTPRoute":
+            known.parents[r.key] = entries
         for parent in route["spec"].get("parentRefs") or ():
             key = f"{parent.get('namespace') or r.namespace}/{parent['name']}"
             gateway = known.gateways.get(key)
@@ -81,8 +87,7 @@ def attachments(snapshot: Snapshot) -> Attachments:
                     attached.append((route, hostnames))
                     gateway.status["listeners"][index]["attachedRoutes"] += 1
             conditions = [accepted, _resolved(snapshot, route)]
-            entry = {"parentRef": parent, "controllerName": gateway.controller, "conditions": conditions}
-            known.parents[r.key].append(entry)
+            entries.append({"parentRef": parent, "controllerName": gateway.controller, "conditions": conditions})
     return known
 
 
@@ -109,9 +114,9 @@ def _attach(
     if not left:
         why = f"no listener of Gateway {gateway.key} has the sectionName and port that the parentRef gives"
         return {}, condition("Accepted", "NoMatchingParent", why)
-    left = {i: li for i, li in left.items() if _allows(snapshot, gateway.namespace, li, namespace)}
+    left = {i: li for i, li in left.items() if _allows(snapshot, gateway.namespace, li, ref(route))}
     if not left:
-        why = f"allowedRoutes of the listeners of Gateway {gateway.key} lets in no HTTPRoute from namespace {namespace}"
+        why = f"allowedRoutes of the listeners of Gateway {gateway.key} lets in no {route['kind']} from namespace {namespace}"
         return {}, condition("Accepted", "NotAllowedByListeners", why)
     common = {i: intersection((li.get("hostname") or "").lower(), names) for i, li in left.items()}
     takers = {i: hosts for i, hosts in common.items() if hosts}
@@ -132,13 +137,14 @@ def _is_kind(k: Spec, kind: str) -> bool:
     return (k["kind"], k.get("group", GROUP)) == (kind, GROUP)
 
 
-def _allows(snapshot: Snapshot, own: str, listener: Spec, namespace: str) -> bool:
+def _allows(snapshot: Snapshot, own: str, listener: Spec, route: Ref) -> bool:
     allowed = (listener.get("allowedRoutes") or {}).get("namespaces") or {}
-    if "HTTPRoute" not in allowed_kinds(listener):
+    if route.kind not in allowed_kinds(listener):
         return False
     if allowed.get("from") == "Selector":
-        return selectors.from_label_selector(allowed.get("selector")).matches(snapshot.namespace_labels(namespace))
-    return allowed.get("from") == "All" or namespace == own
+        labels = snapshot.namespace_labels(route.namespace)
+        return selectors.from_label_selector(allowed.get("selector")).matches(labels)
+    return allowed.get("from") == "All" or route.namespace == own
 
 
 def intersection(hostname: str, names: Iterable[str]) -> list[str]:

@@ -218,6 +218,15 @@ def test_listeners_that_cannot_share_a_port_are_all_conflicted() -> None:
     assert conditions_of_listener(s, 2)["Conflicted"] == ("False", "NoConflicts")
 
 
+def test_routes_of_other_kinds_are_counted_where_they_attach() -> None:
+    """gateway-listener-protocol-and-route-kind-conflicts.go: the TLS listener takes the TLSRoute, not the HTTPRoute."""
+    gw = gateway_object(listener("tls", 443, "TLS", tls={"mode": "Passthrough"}))
+    passed = {**route("passed", {"backendRefs": [to("a")]}), "kind": "TLSRoute"}
+    s = snapshot(gw, passed, route("refused", matching("a")))
+    assert attachments(s).gateways["default/gw"].status["listeners"][0]["attachedRoutes"] == 1
+    assert conditions_of_route(s, "default/refused")["Accepted"] == ("False", "NotAllowedByListeners")
+
+
 def test_a_gateway_whose_class_does_not_exist_is_nobodys() -> None:
     gw = gateway_object()
     gw["spec"]["gatewayClassName"] = "nosuch"
