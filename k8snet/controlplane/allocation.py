@@ -275,7 +275,8 @@ def _cluster_ips(
 
 
 def _node_ports(service: Object, old: Object, pool: _Range) -> None:
-    """Ports of a new Service that have one ``port`` number (TCP and UDP) share a node port."""
+    """Ports of a new Service that have one ``port`` number (TCP and UDP) share a node port; those of a stored one may share
+    any that is asked for."""
     spec = service["spec"]
     outside = f"provided port is not in the valid range. The range of valid ports is {pool.first}-{pool.last}"
     own = {p["nodePort"] for p in old.get("ports", ()) if p.get("nodePort")}
@@ -291,8 +292,10 @@ def _node_ports(service: Object, old: Object, pool: _Range) -> None:
             wanted = shared or asked.get(number, 0)
         if not wanted:
             wanted = pool.next("failed to allocate a nodePort")
-        elif wanted != shared and wanted not in own and (problem := pool.take(wanted, "port", outside)):
-            _refuse_if(service, invalid(f"spec.ports[{i}].nodePort", wanted, problem))
+        elif wanted != shared and wanted not in own:
+            if problem := pool.take(wanted, "port", outside):
+                _refuse_if(service, invalid(f"spec.ports[{i}].nodePort", wanted, problem))
+            own |= {wanted} if old else set()
         port["nodePort"] = wanted
         by_port.setdefault(number, wanted)
     wanted = spec.get("healthCheckNodePort", 0)

@@ -196,6 +196,24 @@ def test_an_update_keeps_what_it_leaves_out_and_drops_what_its_type_lost() -> No
     assert "may not change once set" in refused(service(clusterIP="10.96.0.99"), stored=(old,), old=old).message
 
 
+def test_a_bad_name_is_still_counted_as_a_name() -> None:
+    """validateServicePort: the rule about repeated names does not wait for the rule about their form."""
+    ports = [{"name": "A", "port": 80}, {"name": "A", "port": 81}]
+    found = [(cause.field, cause.type) for cause in refused(service(ports=ports)).status.causes]
+    assert found[1:] == [("spec.ports[1].name", "Invalid value"), ("spec.ports[1].name", "Duplicate value")]
+
+
+def test_an_update_may_ask_for_one_node_port_for_two_protocols() -> None:
+    """updateNodePorts takes a number once, initNodePorts does so only for ports of one number."""
+    ports = [
+        {"name": "t", "port": 1, "nodePort": 30001},
+        {"name": "u", "port": 2, "protocol": "UDP", "nodePort": 30001},
+    ]
+    assert "spec.ports[1].nodePort" in refused(service(type="NodePort", ports=ports)).message
+    old = take_in(service())
+    assert take_in(service(type="NodePort", ports=ports), (old,), old=old)["spec"]["ports"][1]["nodePort"] == 30001
+
+
 def test_an_update_is_one_of_the_same_object() -> None:
     """TestValidateNetworkPolicyUpdate, change name."""
     error = refused(policy(), old={**take_in(policy()), "metadata": {"name": "other", "namespace": "default"}})
