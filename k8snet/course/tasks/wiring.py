@@ -20,6 +20,7 @@ MODELS = {
     "bridge": "a bridge on each node, and on each node a static route to every other node's Pods",
     "overlay": "a bridge on each node, and VXLAN tunnels between the nodes",
     "routed": "no bridge; the router of the node network has learnt by BGP which Pods are behind which node",
+    "ebpf": "no bridge, no kube-proxy; eBPF programs replace a Service's address when a Pod calls `connect`",
 }
 
 
