@@ -68,7 +68,7 @@ def forget(moment: Moment, node: str, flow: Flow) -> None:
 
 
 def stale(moment: Moment, node: str, flow: Flow) -> bool:
-    """Whether kube-proxy deletes a UDP entry: its Service port has serving endpoints, and this one is none of them.
+    """Whether kube-proxy deletes a UDP entry: its Service port has serving endpoints, and this address and port is none.
 
     With the knob ``clean_udp`` off it never does, as versions of kube-proxy did in some cases: the client's packets go
     on to an address that nobody has (kubernetes/kubernetes#125467).
@@ -76,8 +76,8 @@ def stale(moment: Moment, node: str, flow: Flow) -> bool:
     if flow.first.protocol != "UDP" or not moment.snapshot.settings.proxy.clean_udp:
         return False
     port, _ = Proxy(moment.snapshot, node, family(flow.first.dst)).destination(flow.first)
-    serving = {b.ip for b in port.endpoints if b.serving} if port else set()
-    return bool(serving) and flow.after.dst not in serving
+    serving = {(b.ip, b.port) for b in port.endpoints if b.serving} if port else set()
+    return bool(serving) and (flow.after.dst, flow.after.dport) not in serving
 
 
 def stick(moment: Moment, node: str, decision: Decision, backend: Backend) -> None:

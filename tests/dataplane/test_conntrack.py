@@ -72,6 +72,17 @@ def test_udp_to_an_endpoint_that_serves_no_more_is_forgotten_once_another_serves
     assert not at.conntrack["node-1"]
 
 
+def test_udp_to_a_port_that_the_endpoint_has_left_is_forgotten():
+    """cleanup_test.go TestCleanStaleEntries: an endpoint that keeps its address and changes its port."""
+    at = moment(endpoint(OLD))
+    first = opened(at)
+    for number, known in ((5353, True), (5454, False)):
+        at.snapshot = snapshot(
+            service(ports=DNS, type="NodePort"), backends(endpoint(OLD), port=number, protocol="UDP")
+        )
+        assert (conntrack.recall(at, "node-1", first) is not None) == known
+
+
 def test_stale_udp_memory_keeps_one_client_waiting():
     """F49, kubernetes/kubernetes#125467: a kube-proxy that does not clean up; a new socket works."""
     at = moment(endpoint(OLD), clean_udp=False)
