@@ -21,16 +21,12 @@ DNS = "service/kube-system/kube-dns"
 METADATA = "169.254.169.254"
 
 
-def manifest(version: str, kind: str, name: str, namespace: str = "default", **fields: Any) -> str:
-    """Any object, its fields as they stand in JSON."""
-    head = {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": namespace}}
-    return str(yaml.safe_dump({**head, **fields}, sort_keys=False, default_flow_style=None, width=120))
-
-
 def policy(name: str, selector: dict[str, str], namespace: str = "default", **spec: Any) -> str:
-    """A NetworkPolicy; *spec* are the fields beside its podSelector."""
-    spec = {"podSelector": {"matchLabels": selector}, **spec}
-    return manifest("networking.k8s.io/v1", "NetworkPolicy", name, namespace, spec=spec)
+    """A NetworkPolicy; *spec* are the fields beside its podSelector, as they stand in JSON."""
+    made: dict[str, Any] = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy"}
+    made |= {"metadata": {"name": name, "namespace": namespace}}
+    made |= {"spec": {"podSelector": {"matchLabels": selector}, **spec}}
+    return str(yaml.safe_dump(made, sort_keys=False, default_flow_style=None, width=120))
 
 
 def peer(pods: dict[str, str] | None, namespaces: dict[str, str] | None = None) -> dict[str, Any]:
