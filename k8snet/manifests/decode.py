@@ -69,6 +69,26 @@ def mismatches(obj: Object, struct: str = "") -> list[Mismatch]:
     return reading.wrong
 
 
+def lenient(obj: Object) -> tuple[Object, list[str]]:
+    """The object as it was written but for the fields that there are not, and the paths of those."""
+    if obj["kind"] not in structs():
+        return obj, []
+    reading = _Reading()
+    body = {k: v for k, v in obj.items() if k not in ("apiVersion", "kind")}
+    reading.struct(obj["kind"], body, "", "")
+    known: Object = _known(Type("struct", "", struct=obj["kind"]), body)
+    return {"apiVersion": obj["apiVersion"], "kind": obj["kind"], **known}, reading.unknown
+
+
+def _known(wanted: Type, value: Any) -> Any:
+    if wanted.base == "struct" and isinstance(value, dict):
+        fields = structs()[wanted.struct]
+        return {k: _known(fields[k], v) for k, v in value.items() if k in fields}
+    if wanted.base == "list" and wanted.item is not None and isinstance(value, list):
+        return [_known(wanted.item, v) for v in value]
+    return value
+
+
 def warnings(obj: Object) -> list[str]:
     """What the server says about an object that it takes (pkg/api/service/warnings.go, pkg/api/pod/warnings.go)."""
     spec = obj.get("spec") or {}

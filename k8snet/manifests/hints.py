@@ -28,7 +28,7 @@ def hint(error: KubernetesError | FieldError, obj: Object | None = None) -> str:
     text = str(error)
     if "strict decoding error" in text:
         kind = text.partition(" ")[0]
-        return _joined(_unknown_field(kind, path) for path in re.findall(r'unknown field "(.*?)"', text))
+        return _joined(_unknown_field(kind, path, obj or {}) for path in re.findall(r'unknown field "(.*?)"', text))
     if found := re.search(r"cannot unmarshal (\w+).* field \w+\.(\S+) of type (\S+)", text):
         return _wrong_type(found[1], found[2], found[3], obj or {})
     found = re.search(r'Unsupported value: "(.*?)": supported values: (.*)', text)
@@ -40,7 +40,7 @@ def hint(error: KubernetesError | FieldError, obj: Object | None = None) -> str:
 def yaml_hint(text: str, line: int, at: Sequence[str]) -> str:
     """For text that is no YAML: *line* counts as an editor does (0: unknown), *at* holds the text of that line."""
     meaning = _first_meaning("yaml_lines", "\n".join(at)) or _first_meaning("yaml_texts", text)
-    return (f"Line {line} of the text. " if line else "") + meaning
+    return _joined((f"Line {line} of the text." if line else "", meaning))
 
 
 def unset_hint(value: Any) -> str:
@@ -84,7 +84,7 @@ def _nearest(word: str, words: Iterable[str]) -> str:
     return lower[found[0]] if found else ""
 
 
-def _unknown_field(kind: str, path: str) -> str:
+def _unknown_field(kind: str, path: str, obj: Object) -> str:
     parent, _, field = path.rpartition(".")
     struct = _struct_at(kind, parent)
     while struct is None and parent:  # keys such as app.kubernetes.io/name have dots of their own
@@ -96,6 +96,12 @@ def _unknown_field(kind: str, path: str) -> str:
         if (elsewhere, name) == (struct, field):
             return str(text)
     here = structs()[struct]
+    beside = _first(obj, re.sub(r"\[\d+\]", "", parent).split(".") if parent else [])
+    empty = [k for k, v in beside.items() if v is None and here.get(k)] if isinstance(beside, dict) else []
+    if field.startswith("-"):
+        return f"A dash needs a space behind it: - {field.lstrip('-')}"
+    if struct != kind and field in structs()[kind]:
+        return f"{field} stands at the left edge, beside metadata."
     if near := _nearest(field, here):
         return f"{field}: did you mean {near}?" if near.lower() != field.lower() else f"Write {near}: capitals matter."
     if struct == "LabelSelector":
@@ -104,6 +110,8 @@ def _unknown_field(kind: str, path: str) -> str:
         inner = here.get(place) if struct == kind else structs()[kind].get(place)
         if inner is not None and inner.struct != struct and field in structs()[inner.struct]:
             return f"{field} belongs under {place}."
+    if empty:
+        return f"{empty[0]} is empty: what belongs to it stands further to the right."
     if struct == "ObjectMeta":
         return "Labels stand one level deeper, under labels."
     if below := _path_down(here, field):

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from k8snet.controlplane.patching import three_way
-from k8snet.manifests import hints
+from k8snet.manifests import decode, hints
 from k8snet.manifests.errors import ApiError, KubectlError, KubernetesError
 from k8snet.manifests.kinds import KINDS, Object
 from k8snet.shell import printers
@@ -24,6 +24,7 @@ from k8snet.shell.texts import error
 
 WAIT_SECONDS = 600
 DRY_RUN = {"": "", "client": " (dry run)", "server": " (server dry run)"}
+_NAMELESS = "metadata.name is missing: look at the spelling of both, and at the indentation of name."
 FORCED = (
     "Immediate deletion does not wait for confirmation that the running resource has been terminated. The resource may "
     "continue to run on the cluster indefinitely."
@@ -56,18 +57,31 @@ def _read(call: Call) -> list[tuple[str, Object]]:
         raise call.usage_error("unexpected", args=" ".join(call.args)) if call.args else error("filename")
     found: list[tuple[str, Object]] = []
     errors: list[KubernetesError] = []
+    repeated: list[str] = []
     for source, document in call.documents():
+        repeated += document.hints
         try:
             if document.error is not None:
                 raise document.error
             if document.obj is not None:
-                found.append((source, call.place(document.obj)))
+                found.append((source, _checked(call, call.place(document.obj))))
         except KubectlError as wrong:
             errors.append(wrong)
+    call.hint = "\nhint: ".join(dict.fromkeys(repeated))
     call.errors += [Aggregate(errors)] if call.line.command == "apply" and len(errors) > 1 else errors
     if not found and not errors:
         raise error("no objects", command=call.line.command)
     return found
+
+
+def _checked(call: Call, obj: Object) -> Object:
+    """What ``--validate`` leaves for the server to refuse: with warn and ignore, unknown fields are left out."""
+    mode = call.flag("validate", "strict")
+    if mode not in ("warn", "ignore", "false"):
+        return obj
+    known, unknown = decode.lenient(obj)
+    call.warnings += [f'unknown field "{path}"' for path in unknown if mode == "warn"]
+    return known
 
 
 def apply(call: Call) -> None:
@@ -90,7 +104,7 @@ def _nameless(source: str, obj: Object) -> KubectlError:
     if meta.get("generateName"):
         return error("generate name", name=meta["generateName"])
     names = {"version": version, "plural": kind.plural, "kind": kind.kind, "namespace": meta.get("namespace", "")}
-    return error("nameless", "metadata.name is missing.", source=source, **names)
+    return error("nameless", _NAMELESS, source=source, **names)
 
 
 def create(call: Call) -> None:

@@ -85,7 +85,9 @@ def test_an_unknown_kind_costs_only_its_own_object() -> None:
 
 @pytest.mark.parametrize("version", ["v1", "v1beta1"])
 def test_an_older_version_that_is_still_served_is_stored_as_the_newer(version: str) -> None:
-    (found,) = reader.read(f"{{apiVersion: gateway.networking.k8s.io/{version}, kind: ReferenceGrant, metadata: {{name: a}}}}")
+    (found,) = reader.read(
+        f"{{apiVersion: gateway.networking.k8s.io/{version}, kind: ReferenceGrant, metadata: {{name: a}}}}"
+    )
     assert found.obj is not None and found.obj["apiVersion"] == "gateway.networking.k8s.io/v1"
 
 

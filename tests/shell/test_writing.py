@@ -249,3 +249,31 @@ def test_a_list_where_a_merge_key_belongs_is_refused_in_words(cluster: Cluster) 
     cluster.apply(service("web"))
     broken = service("web").replace("port: 80", "port: [80]", 1)
     assert "unrecognized type" in cluster.apply(broken).stderr and "[80]" in broken
+
+
+def test_unknown_fields_can_be_let_pass(cluster: Cluster) -> None:
+    service = "{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {ports: [{port: 80, targetport: 1}]}}"
+    assert "unknown field" in cluster.kubectl("apply -f -", service).stderr
+    warned = cluster.kubectl("apply --validate=warn -f -", service)
+    assert warned.stdout == "service/a created\n"
+    assert warned.stderr == 'Warning: unknown field "spec.ports[0].targetport"\n'
+    assert cluster.kubectl("apply --validate=false -f -", service).stderr == ""
+    assert "unrecognized type" in cluster.kubectl("apply --validate=false -f -", service.replace("80", "'80'")).stderr
+
+
+def test_a_repeated_key_is_taken_but_told(cluster: Cluster) -> None:
+    result = cluster.apply("apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\nmetadata: {name: b}\n")
+    assert result.stdout == "namespace/b created\n" and result.stderr == ""
+    assert result.hint == 'line 4: "metadata" stands here a second time; only this one counts'
+
+
+def test_what_is_indented_wrongly_is_pointed_at(cluster: Cluster) -> None:
+    service = (
+        "apiVersion: v1\nkind: Service\nmetadata:\n  name: a\nspec:\n  selector:\n  app: a\n  ports: [{port: 80}]\n"
+    )
+    assert cluster.apply(service).hint.startswith("selector is empty")
+    assert (
+        "beside metadata"
+        in cluster.apply("apiVersion: v1\nkind: Service\nmetadata: {name: a, spec: {type: NodePort}}").hint
+    )
+    assert "space behind" in cluster.apply(service.replace("app: a", "-app: a")).hint
