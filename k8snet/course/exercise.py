@@ -87,7 +87,8 @@ def check(task_id: str) -> Feedback | Sheet:
     if found is None:
         return _unknown(task_id)
     feedback = judge.judge(*found, session.answers.get(task_id, ""), session.probes.get(task_id, ""))
-    progress.keep_task(task_id, feedback.score)
+    if not incidents.in_room(task_id):
+        progress.keep_task(task_id, feedback.score)
     return feedback
 
 

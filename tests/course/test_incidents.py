@@ -84,8 +84,8 @@ def test_six_incidents_of_the_room_are_of_six_groups_and_no_ticket_names_the_fau
         assert not re.search(r"\bF\d\d", "".join(t.title + t.text for t in tasks))
 
 
-def test_the_room_is_played_like_any_task(monkeypatch):
-    monkeypatch.setenv("K8SNET_PROGRESS", "none")
+def test_the_room_is_played_like_any_task(monkeypatch, tmp_path):
+    monkeypatch.setenv("K8SNET_PROGRESS", str(tmp_path / "progress.json"))
     monkeypatch.setattr(exercise, "session", exercise.Session("09-incidents", "ada"))
     number = next(n for n in range(6) if incidents.room(f"room-{n}").kind == "probes")
     task = f"room-{number}"
@@ -95,5 +95,6 @@ def test_the_room_is_played_like_any_task(monkeypatch):
     exercise.session.probes[task] = "kubectl get pods -A"
     exercise.session.answers[task] = answers.model("t09-refused", values)
     assert exercise.check(task).solved
+    assert not (tmp_path / "progress.json").exists()  # tasks solved are counted of a known number
     assert "Hint 1" in str(exercise.hint(task))
     assert "no task" in str(exercise.show("room-x")) and "no task" in str(exercise.show("room--1"))
