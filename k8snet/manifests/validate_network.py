@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from k8snet.manifests import names
 from k8snet.manifests.addresses import family, parse_cidr
+from k8snet.manifests.errors import FieldError
 from k8snet.manifests.field_errors import Errors, forbidden, invalid, required, too_long, unchanged, unsupported
 from k8snet.manifests.kinds import Object
 from k8snet.manifests.rules import Context, check, rule
 
 _CLASS = "kubernetes.io/ingress.class"
 _PATH_TYPES = ("Exact", "ImplementationSpecific", "Prefix")
+_ZONE = "topology.kubernetes.io/zone"
 _POLICY_TYPES = ("Ingress", "Egress")
 
 
@@ -194,6 +196,14 @@ def endpoint_addresses(endpoint: Object, path: str, context: Context) -> Errors:
         elif kind in ("IPv4", "IPv6") and address not in context.kept:
             other = [f"must be an {kind} address"] if family(address) != kind else []
             yield from invalid(here, address, *(names.ip(address) or other or names.ordinary_ip(address)))
+
+
+@rule
+def zone_has_a_field(endpoint: Object, path: str, context: Context) -> Errors:
+    """The old map of labels may not say the zone."""
+    if _ZONE in endpoint.get("deprecatedTopology", ()):
+        detail = "reserved key was not removed in conversion"
+        yield FieldError(f"{path}.deprecatedTopology[{_ZONE}]", "Internal error", detail)
 
 
 def _full_name(path: str, name: str) -> Errors:

@@ -214,6 +214,29 @@ def test_an_update_may_ask_for_one_node_port_for_two_protocols() -> None:
     assert take_in(service(type="NodePort", ports=ports), (old,), old=old)["spec"]["ports"][1]["nodePort"] == 30001
 
 
+@pytest.mark.parametrize(
+    ("topology", "line"),
+    [
+        ({f"rack-{n}": "a" for n in range(17)}, "deprecatedTopology: Too many: 17: must have at most 16 items"),
+        ({"--rack": "a"}, 'deprecatedTopology: Invalid value: "--rack": name part must consist of'),
+        (
+            {"topology.kubernetes.io/zone": "a"},
+            "deprecatedTopology[topology.kubernetes.io/zone]: Internal error: reserved",
+        ),
+    ],
+)
+def test_an_endpoints_old_map_of_labels(topology: Object, line: str) -> None:
+    """TestValidateEndpointSlice, the rows about topology."""
+    endpoint = {"addresses": ["10.0.0.1"], "deprecatedTopology": topology}
+    obj = {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": "a"},
+        "addressType": "IPv4",
+    }
+    assert f"endpoints[0].{line}" in refused({**obj, "endpoints": [endpoint]}).message
+
+
 def test_an_update_is_one_of_the_same_object() -> None:
     """TestValidateNetworkPolicyUpdate, change name."""
     error = refused(policy(), old={**take_in(policy()), "metadata": {"name": "other", "namespace": "default"}})
