@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 
 from k8snet.controlplane.patching import three_way
-from k8snet.manifests import decode, hints
-from k8snet.manifests.errors import ApiError, KubectlError, KubernetesError
+from k8snet.manifests import decode, hints, names
+from k8snet.manifests.errors import ApiError, KubectlError, KubernetesError, render
 from k8snet.manifests.kinds import KINDS, Object
 from k8snet.shell import printers
 from k8snet.shell.call import Call
@@ -191,6 +191,11 @@ def label(call: Call) -> None:
         raise error("label resources")
     if not changes:
         raise error("label changes", word=word)
+    for change in changes if word == "label" else ():
+        if change.count("=") > 1:
+            raise error("label spec", spec=change)
+        if problems := names.label_value(change.partition("=")[2]):
+            raise error("label value", spec=render(change), problem=";".join(problems))
     parts = [change.partition("=") for change in changes]
     wanted = {key if sets else key.removesuffix("-"): text if sets else None for key, sets, text in parts}
     for old in call.collect(need_filter=True):

@@ -277,3 +277,11 @@ def test_what_is_indented_wrongly_is_pointed_at(cluster: Cluster) -> None:
         in cluster.apply("apiVersion: v1\nkind: Service\nmetadata: {name: a, spec: {type: NodePort}}").hint
     )
     assert "space behind" in cluster.apply(service.replace("app: a", "-app: a")).hint
+
+
+def test_kubectl_looks_at_label_values_itself(shop: Cluster) -> None:
+    """pkg/cmd/label, parseLabels; keys are left to the server."""
+    assert shop.kubectl("label svc web a='b c'").stderr.startswith(
+        'error: invalid label value: "a=b c": a valid label must be'
+    )
+    assert shop.kubectl("label svc web a=b=c").stderr.startswith("error: invalid label spec: a=b=c")
