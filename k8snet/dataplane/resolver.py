@@ -120,16 +120,19 @@ def _walk_glibc(conf: ResolvConf, look: Lookup, types: Sequence[str], ask: Ask) 
         if ends[-1] == "CONNREFUSED":
             names = []
         elif ends[-1] == "SILENCE":
-            names = names[-1:] if names[-1:] == [itself] and "." not in conf.search else []
-    ipv4_only = tuple(types) == ("A",)
-    if ends[-1] in ("NOERROR", "ALIAS"):
-        look.result = "NOERROR" if ends[-1] == "NOERROR" else "NODATA" if ipv4_only else "NOTFOUND"
-    elif enough:
-        look.result = _RESULTS[ends[0]]
-    elif "NODATA" in ends and ends[-1] != "CONNREFUSED":
-        look.result = "NODATA"
-    else:  # asked for IPv4 alone, glibc forgets a SERVFAIL that was not the last word
-        look.result = "TRYAGAIN" if "SERVFAIL" in ends and not ipv4_only else _RESULTS[ends[-1]]
+            names = [itself] if itself in names and not enough else []
+    ipv4_only, last = tuple(types) == ("A",), ends[-1]
+    if last in ("NOERROR", "ALIAS"):
+        look.result = "NOERROR" if last == "NOERROR" else "NODATA" if ipv4_only else "NOTFOUND"
+        return
+    # What the search list came to counts, and the name itself, asked last, only if all of that was missing.
+    outside = "." not in conf.search or "SILENCE" in ends[:-1]
+    searched = ends[:-1] if outside and last != "CONNREFUSED" else ends
+    counts = next((end for end in ("CONNREFUSED", "NODATA", "SERVFAIL") if end in searched), last)
+    counts = ends[0] if enough else counts
+    # Asked for IPv4 alone, glibc takes a failure that was not the last word for a miss.
+    forgets = ipv4_only and counts in _FAILED and last not in _FAILED
+    look.result = "NOTFOUND" if forgets else _RESULTS[counts]
 
 
 _FAILED = ("SERVFAIL", "SILENCE", "CONNREFUSED")

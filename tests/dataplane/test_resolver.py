@@ -306,6 +306,9 @@ CASES = [
     ("web", ". x1", "ndots:5"),
     ("web.nodata.q", "servfail x2", "ndots:1"),
     ("web.servfail.q", "nodata x2", "ndots:1"),
+    ("web.servfail.q", "nodata", "ndots:1"),
+    ("web.nodata", "broken", "ndots:5"),
+    pytest.param("web.nodata", "mute . x2", "ndots:5 timeout:1", marks=pytest.mark.slow),
     ("web.q", "nodata x2", "ndots:1"),
     ("web.refused.q", "refused x2", "ndots:1"),
     ("web", "x1 good", "ndots:5"),
@@ -314,6 +317,8 @@ CASES = [
     ("web", f"x1 {'.'.join(['y' * 60] * 4)} x2", "ndots:5"),
 ]
 SAYS = {
+    "broken": "SERVFAIL",
+    "mute": "TIMEOUT",
     "good": "A",
     "six": "AAAA",
     "alias": "ALIAS",
