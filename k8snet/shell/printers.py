@@ -51,7 +51,8 @@ def structured(output: str, objects: Sequence[Object], single: bool) -> str:
     Raises KubectlError for a format that kubectl does not have, or a bad template.
     """
     form, _, template = output.partition("=")
-    whole = {"apiVersion": "v1", "items": list(objects), "kind": "List", "metadata": {"resourceVersion": ""}}
+    objects = [_sent(o) for o in objects]
+    whole = {"apiVersion": "v1", "items": objects, "kind": "List", "metadata": {"resourceVersion": ""}}
     if single and len(objects) == 1:
         whole = objects[0]
     if form == "yaml":
@@ -67,3 +68,9 @@ def structured(output: str, objects: Sequence[Object], single: bool) -> str:
     if form in FORMATS.split(",") and form != "wide":
         raise texts.error("output not simulated", form=form)
     raise texts.error("output", output=output, formats=FORMATS)
+
+
+def _sent(obj: Object) -> Object:
+    """What comes out of storage, which knows no empty lists: an EndpointSlice always has these two, so as null."""
+    lists = ("endpoints", "ports") if obj["kind"] == "EndpointSlice" else ()
+    return {**obj, **{name: obj.get(name) or None for name in lists}}

@@ -198,6 +198,13 @@ def test_names_and_labels(shop: Cluster) -> None:
     assert str(shop.kubectl("get pods --no-headers")).splitlines()[1].startswith("my-app-1 ")
 
 
+def test_an_empty_endpointslice_is_printed_with_null(shop: Cluster) -> None:
+    """kubernetes/kubernetes#135968."""
+    shop.kubectl("create service clusterip nobody --tcp=80")
+    out = str(shop.kubectl("get endpointslice -l kubernetes.io/service-name=nobody -o yaml"))
+    assert "  endpoints: null\n" in out and "  ports: null\n" in out
+
+
 def test_one_object_or_a_list_in_yaml_and_json(shop: Cluster) -> None:
     assert str(shop.kubectl("get pod client -o yaml")).startswith("apiVersion: v1\nkind: Pod\n")
     assert "\nkind: List\nmetadata:\n  resourceVersion: " in str(shop.kubectl("get pods -o yaml"))
