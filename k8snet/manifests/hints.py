@@ -104,14 +104,14 @@ def _unknown_field(kind: str, path: str, obj: Object) -> str:
         return f"{field} stands at the left edge, beside metadata."
     if near := _nearest(field, here):
         return f"{field}: did you mean {near}?" if near.lower() != field.lower() else f"Write {near}: capitals matter."
+    if empty:
+        return f"{empty[0]} is empty: what belongs to it stands further to the right."
     if struct == "LabelSelector":
         return "Labels of a selector stand one level deeper, under matchLabels."
     for place in ("metadata", "spec"):
         inner = here.get(place) if struct == kind else structs()[kind].get(place)
         if inner is not None and inner.struct != struct and field in structs()[inner.struct]:
             return f"{field} belongs under {place}."
-    if empty:
-        return f"{empty[0]} is empty: what belongs to it stands further to the right."
     if struct == "ObjectMeta":
         return "Labels stand one level deeper, under labels."
     if below := _path_down(here, field):
@@ -169,8 +169,10 @@ def _wrong_type(found: str, path: str, wanted: str, obj: Object) -> str:
         return f"{it} is true or false, without quotes."
     if found == "object":
         return f"{it} holds text, no further fields: look at the indentation of the lines below it."
-    if isinstance(value, bool | int | float):
-        return f'{it} is text: put the value in quotes, as in "{str(value).lower()}"'
+    if isinstance(value, bool):
+        return f"{it} is text, and true, yes, on and y (false, no, off, n) are not: put the value in quotes."
+    if isinstance(value, int | float):
+        return f'{it} is text: put the value in quotes, as in "{value}"'
     return f"{it} holds text: put numbers and words such as true in quotes."
 
 
