@@ -26,8 +26,8 @@ lab: $(VENV)/.stamp ## set up the learner's environment and open the course in J
 
 test: $(VENV)/.stamp $(TEST)/.stamp lint ## set up and run all tests: units, conformance, kernel, notebooks, browser
 	$(PYTEST) tests
-	$(PYTEST) --nbval $(NBVAL) notebooks
-	$(PYTEST) --nbval-lax $(NBVAL) solutions exercises
+	K8SNET_PROGRESS=none $(PYTEST) --nbval $(NBVAL) notebooks
+	K8SNET_PROGRESS=none $(PYTEST) --nbval-lax $(NBVAL) solutions exercises
 
 check: $(TEST)/.stamp ## the quick tests only: nothing slow, no browser, no root
 	$(PYTEST) -m "not slow and not browser and not root" tests
