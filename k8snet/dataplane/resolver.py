@@ -168,8 +168,8 @@ def _glibc_query(conf: ResolvConf, look: Lookup, name: str, types: Sequence[str]
             break
     if _take(look, got) == "NOERROR":
         return "NOERROR"
-    rcodes = [f.rcode for f in failures]
-    return "CONNREFUSED" if set(rcodes) == {"CONNREFUSED"} else "SERVFAIL" if rcodes[-1] == "SERVFAIL" else "SILENCE"
+    rcodes = {f.rcode for f in failures}
+    return "CONNREFUSED" if rcodes == {"CONNREFUSED"} else "SERVFAIL" if "SERVFAIL" in rcodes else "SILENCE"
 
 
 def _walk_musl(conf: ResolvConf, look: Lookup, types: Sequence[str], ask: Ask) -> None:

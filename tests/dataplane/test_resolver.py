@@ -207,6 +207,16 @@ def test_timeout_and_attempts_and_further_nameservers_count():
     assert walk("web.", default="TIMEOUT", conf=two).seconds == 2 * (5 + 10 // 2)
 
 
+def test_one_nameserver_that_fails_beside_one_that_is_gone_leaves_the_rest_of_the_list():
+    """Seen with glibc 2.36: any SERVFAIL makes it go on to the next candidate."""
+    fails = server_of({"web.default": "SERVFAIL", "web.svc": "A"})
+    both = ResolvConf(("10.0.0.1", "10.0.0.2"), SEARCH, ("ndots:5",))
+    look = resolver.walk(
+        both, "web", ("A",), lambda n, t, ip: Answer(n, t, "CONNREFUSED") if ip == "10.0.0.2" else fails(n, t, ip)
+    )
+    assert (look.result, look.tried) == ("NOERROR", ["web.default.svc.cluster.local.", "web.svc.cluster.local."])
+
+
 def test_refused_packets_end_it_at_once():
     look = walk("web", default="CONNREFUSED")
     assert (look.result, look.tried, look.seconds) == ("TRYAGAIN", ["web.default.svc.cluster.local."], 0)
