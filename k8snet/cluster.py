@@ -79,6 +79,9 @@ class Cluster:
         cluster._moment = Moment(plane.snapshot(), plane.now, plane.rng)
         return cluster
 
+    def __repr__(self) -> str:
+        return f"<Cluster of {len(self.snapshot.nodes)} nodes and {len(self.snapshot.pods)} Pods>"
+
     def copy(self) -> Cluster:
         """An independent copy: what is done to one is not seen by the other. The magics stay with this one."""
         return self.around(self.plane.copy())
@@ -159,6 +162,17 @@ class Cluster:
         shown = [p.key for p in self.snapshot.pods.values() if not p.finished and p.namespace != "kube-system"]
         chosen = {} if self.plane.settings.loaded else {"clients": shown, "servers": shown}
         return reachability.reachability(self.snapshot, port, protocol, **{**chosen, **ends})
+
+    def explain_policies(self) -> str:
+        """Each NetworkPolicy in a sentence, then what looks odd about them, a line ``odd: …`` for each suspicion."""
+        from textwrap import fill
+
+        from k8snet.controlplane.policies import compiled
+        from k8snet.dataplane import lint, sentences
+
+        said = [f"{policy.ref.name}: {sentences.sentence(policy)}" for policy in compiled(self.snapshot).all]
+        said += [f"odd: {finding}" for finding in lint.lint(self.snapshot)]
+        return "\n".join(fill(s, 92, subsequent_indent="    ", break_on_hyphens=False) for s in said)
 
     def draw(self, trace: Trace | None = None) -> Any:
         """A matplotlib figure of the cluster; with a trace, its path drawn over it."""

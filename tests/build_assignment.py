@@ -21,9 +21,15 @@ ROOT = Path(__file__).resolve().parents[1]
 
 HOW = """\
 How it goes: run the cells from the top. Each task is drawn for you, from your student id; it has a small cluster of its
-own. Write each answer below the line `%%answer` and run the cell; `check` says what is met, with an example of what is
-not. `hint("TASK")` helps, three times a task. `cluster("TASK")` builds the task's cluster, to look around in with `%kubectl`.
-Check as often as you like. Nothing but the text of the answer cells is graded."""
+own. `cluster("TASK")` builds it: look around in it with `%kubectl` as much as you like (`%kubectl` alone lists what works).
+In a cell of your own, `c = cluster("TASK")` gives it a name, for `c.pod("NAME").connect(…)`.
+
+Write each answer below the line `%%answer` and run the cell. `check` says what is met and what is not, as often as you like;
+`hint("TASK")` helps, three times a task, and after the third `check` tells what would be right.
+
+Some tasks are hunts for a fault. There the cell `%%probes` belongs to the answer: it is run anew, on a fresh cluster, and few
+probes must be enough. A good probe halves the suspects; that is what the limit trains. What you look at with `cluster` is free
+practice. Graded is the text of the answer and probe cells, nothing else."""
 
 
 def build(name, course=COURSE):

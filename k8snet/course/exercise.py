@@ -7,13 +7,13 @@ replays one command a line and shows what each prints. Nothing is kept but text,
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from k8snet.cluster import Cluster
 from k8snet.course import judge, progress
 from k8snet.course.draw import COURSE
 from k8snet.course.judge import Feedback
-from k8snet.course.task import Scenario, Task, assignments, sheet, tasks
+from k8snet.course.task import Scenario, Task, assignments, counted, sheet, tasks
 from k8snet.course.tasks import incidents
 
 SAMPLE = "sample"
@@ -69,30 +69,31 @@ def _find(task_id: str) -> tuple[Task, Scenario] | None:
     return (found, found.scenario(session.student, session.course)) if found else None
 
 
-def show(task_id: str) -> Sheet:
+def show(task_id: str = "") -> Sheet:
     """The task as drawn for this student, and how it is answered."""
     found = _find(task_id)
     return Sheet(sheet(*found)) if found else _unknown(task_id)
 
 
-def cluster(task_id: str) -> Cluster | Sheet:
+def cluster(task_id: str = "") -> Cluster | Sheet:
     """The task's starting cluster, to look around in; the magics act on it. A fresh one at every call."""
     found = _find(task_id)
     return judge.start(found[1]).use() if found else _unknown(task_id)
 
 
-def check(task_id: str) -> Feedback | Sheet:
-    """Judge the answer given so far: each goal, and a counterexample for the first that is not met."""
+def check(task_id: str = "") -> Feedback | Sheet:
+    """Judge the answer given so far: each goal, and a counterexample for the first that is not met. What would be right
+    is said once all hints were shown."""
     found = _find(task_id)
     if found is None:
         return _unknown(task_id)
     feedback = judge.judge(*found, session.answers.get(task_id, ""), session.probes.get(task_id, ""))
     if not incidents.in_room(task_id):
         progress.keep_task(task_id, feedback.score)
-    return feedback
+    return replace(feedback, told=session.hints.get(task_id, 0) >= len(found[0].hints))
 
 
-def hint(task_id: str) -> Sheet:
+def hint(task_id: str = "") -> Sheet:
     """The next hint: first where to look, then which field, then a worked line."""
     found = _find(task_id)
     if found is None:
@@ -106,9 +107,8 @@ def hint(task_id: str) -> Sheet:
 
 def _unknown(task_id: str) -> Sheet:
     mine = [t.id for t in tasks().values() if t.assignment == session.assignment]
-    return Sheet(
-        f"There is no task {task_id!r}. Tasks of {session.assignment or 'this course'}: {', '.join(mine or tasks())}"
-    )
+    missing = f"There is no task {task_id!r}." if task_id else "Which task? Write its name, in quotes."
+    return Sheet(f"{missing} Tasks of {session.assignment or 'this course'}: {', '.join(mine or tasks())}")
 
 
 def _answer(line: str, cell: str) -> None:
@@ -132,10 +132,11 @@ def _probes(line: str, cell: str) -> None:
         print(_unknown(task_id))
         return
     session.probes[task_id] = cell
-    probed, commands = judge.start(found[1]), judge.probe_lines(cell)
-    for command in commands[: judge.MOST_LINES]:
-        print(f"$ {command}\n{judge.replay(probed, command)}\n")
-    print(f"{len(commands)} of at most {found[1].most} probes.")
+    used = 0
+    for command, output, counts in judge.replayed(found[1], cell):
+        print(f"$ {command}\n{output}\n")
+        used += counts
+    print(f"{used} of at most {counted(found[1].most, 'probe')}.")
 
 
 def _register() -> None:

@@ -16,13 +16,15 @@ from k8snet.dataplane import lookup
 from k8snet.dataplane.policy import Verdict
 from k8snet.dataplane.trace import Outcome, Trace
 from k8snet.manifests.addresses import is_ip
+from k8snet.manifests.errors import KubernetesError
 
 
 @dataclass(frozen=True)
 class Goal:
     """A named part of a task: ``share`` is how much of it is met (0 to 1), ``why`` the counterexample in words.
 
-    ``weight`` is what it counts for beside the others; 0 for what gives no points but must not fail.
+    ``weight`` is what it counts for beside the others; 0 for what gives no points but must not fail. ``truth`` says what
+    would be right: for a learner who has it right, or has seen all hints, and for the grader's page.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Goal:
     why: str = ""
     trace: Trace | None = None
     weight: int = 1
+    truth: str = ""
 
     @property
     def met(self) -> bool:
@@ -135,7 +138,7 @@ class Matrix:
             verdict = cluster.allowed(client, server, self.port, self.protocol)
             if bool(verdict) is not wanted:
                 wrong[wanted].append((client, server, verdict))
-        for wanted, name in ((False, "nobody else gets in"), (True, "who must get in does")):
+        for wanted, name in ((False, "nobody else gets through"), (True, "who must get through does")):
             missed = wrong[wanted]
             why, way = self._example(cluster, *missed[0], len(missed) - 1) if missed else ("", None)
             if total[wanted] or missed:
@@ -147,6 +150,7 @@ class Matrix:
         side = next((s for s in sides if (s.policies if verdict else s.allowed is False)), verdict.ingress)
         rule, verb = f" ({side.rule})" if side.rule else "", "still reaches" if verdict else "cannot reach"
         text = f"{client} {verb} {server}:{self.port}: {side.direction}, {side.end}: {side.why}{rule}"
+        text += _strays(cluster, server) if verdict and not side.policies else ""
         asker = f"outside:{client}" if is_ip(client) else client
         way = connect(cluster, asker, f"pod/{server}", self.port, self.protocol)
         return text + (f" (and {more} more like it)" if more else ""), way
@@ -158,6 +162,14 @@ class Matrix:
         head = " " * wide + "  " + "  ".join(self.pods)
         lines = ("  ".join(f"{cells.get((c, s), '-'):<{len(s)}}" for s in self.pods) for c in rows)
         return "\n".join([head, *(f"{c:<{wide}}  {line}".rstrip() for c, line in zip(rows, lines, strict=True))])
+
+
+def _strays(cluster: Cluster, server: str) -> str:
+    """What a policy that landed in ``default`` has to do with a Pod of another namespace: nothing."""
+    namespace, _ = _key(server)
+    stray = next(iter(cluster.plane.api.list("NetworkPolicy", "default")), None) if namespace != "default" else None
+    name = stray["metadata"]["name"] if stray and not cluster.plane.api.list("NetworkPolicy", namespace) else ""
+    return f". NetworkPolicy {name} is in namespace default and holds for the Pods there only" if name else ""
 
 
 @dataclass(frozen=True)
@@ -199,13 +211,20 @@ class Backends:
         ]
         found = {f"{e['targetRef']['namespace']}/{e['targetRef']['name']}" for e in ends if "targetRef" in e}
         wanted = {"/".join(_key(p)) for p in self.pods}
-        shown = ", ".join(sorted(found)) or "none"
-        why = (
-            ""
-            if found == wanted
-            else f"ready behind Service {self.service}: {shown}; wanted: {', '.join(sorted(wanted))}"
-        )
-        yield Goal(f"the right Pods stand behind {self.service}", float(found == wanted), why)
+        why = f"Ready behind Service {self.service}: {_pods(found)}. Wanted: {_pods(wanted)}."
+        why += "".join(self._lacking(cluster, pod) for pod in sorted(wanted - found))
+        name_of_goal = f"the right Pods stand behind Service {self.service}"
+        yield Goal(name_of_goal, float(found == wanted), "" if found == wanted else why)
+
+    def _lacking(self, cluster: Cluster, pod: str) -> str:
+        service = cluster.plane.store.get("Service", *_key(self.service))
+        there = cluster.plane.store.get("Pod", *_key(pod))
+        if there is None or service is None:
+            return "" if there else f" There is no Pod {pod}."
+        labels = there["metadata"].get("labels") or {}
+        asked = (service.get("spec") or {}).get("selector") or {}
+        lacks = [f"{key}={value}" for key, value in asked.items() if labels.get(key) != value]
+        return f" Pod {pod} lacks what the Service's selector asks for: {', '.join(lacks)}." if lacks else ""
 
 
 @dataclass(frozen=True)
@@ -221,9 +240,8 @@ class Prints:
         """One goal."""
         said = str(caller(cluster, self.client).run(self.command) if self.client else cluster.kubectl(self.command))
         met = self.text in said
-        yield Goal(
-            self.name or f"{self.command} shows {self.text}", float(met), "" if met else f"$ {self.command}\n{said}"
-        )
+        why = "" if met else f"$ {self.command}\n{said}\nIt should say: {self.text}"
+        yield Goal(self.name or f"{self.command} shows {self.text}", float(met), why)
 
 
 @dataclass(frozen=True)
@@ -246,6 +264,10 @@ class Holds:
             yield Goal(f"{self.kind} {self.name}: {path} is {wanted}", float(value == wanted), why)
 
 
+def _pods(names: Collection[str]) -> str:
+    return ", ".join(f"Pod {name}" for name in sorted(names)) or "no Pod"
+
+
 def _key(name: str) -> tuple[str, str]:
     namespace, _, short = name.rpartition("/")
     return namespace or "default", short
@@ -265,4 +287,7 @@ def connect(cluster: Cluster, client: str, target: str, port: int, protocol: str
     if kind in ("pod", "service"):
         found = cluster.plane.api.get(kind.capitalize(), *_key(name))
         target = found["status"].get("podIP", "") if kind == "pod" else found["spec"].get("clusterIP", "")
+        if not target:
+            lacks = "address yet" if kind == "pod" else f"cluster address: its type is {found['spec'].get('type')}"
+            raise KubernetesError(f"{kind.capitalize()} {name} has no {lacks}")
     return caller(cluster, client).connect(target, port, protocol)

@@ -21,7 +21,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -169,7 +169,7 @@ def grade_file(
         if body(answer):
             row.remarks += [f"{task.id}: {feedback.remark}"] if feedback.remark else []
             row.prints[task.id] = hashlib.sha256(body(answer).encode("utf-8", "replace")).hexdigest()
-        told.append((task, scenario, feedback))
+        told.append((task, scenario, replace(feedback, told=True)))
     if pages is not None:
         try:
             with limited(limit):

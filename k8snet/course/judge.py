@@ -19,12 +19,13 @@ from k8snet.controlplane.plane import ControlPlane
 from k8snet.controlplane.settings import Settings
 from k8snet.course.draw import join
 from k8snet.course.expect import Goal, caller, connect, must, share, told
-from k8snet.course.task import Scenario, Task
+from k8snet.course.task import OUTCOMES, STATIONS, SYNONYMS, AnyOf, Scenario, Task, counted
 from k8snet.dataplane.trace import Trace
 from k8snet.manifests import reader
 from k8snet.manifests.errors import KubernetesError
 
 # What an answer may hold at most; more is refused before it is looked at.
+ACCEPTED = "kubectl accepts it"
 MOST_CHARACTERS, MOST_VALUES, MOST_OBJECTS, MOST_REPLICAS, MOST_LINES = 64_000, 10_000, 100, 50, 40
 
 
@@ -36,6 +37,7 @@ class Feedback:
     score: float
     goals: tuple[Goal, ...] = ()
     remark: str = ""
+    told: bool = False  # whether the truth of goals that are not met is shown, too
 
     @property
     def solved(self) -> bool:
@@ -45,11 +47,17 @@ class Feedback:
     @property
     def example(self) -> Goal | None:
         """The goal whose counterexample is shown: the first that is not met and has one."""
-        return next((g for g in self.goals if not g.met and g.why), None)
+        return next((g for g in self.goals if not g.met and (g.why or (self.told and g.truth))), None)
 
     def __str__(self) -> str:
-        lines = [f"{'✓' if g.met else '✗'} {g.name}" for g in self.goals]
-        lines += ["", f"For example: {self.example.why}"] if self.example else []
+        # What kubectl refuses is said alone: all the rest follows from it.
+        goals = (
+            self.goals[:1] if self.goals and self.goals[0].name == ACCEPTED and not self.goals[0].met else self.goals
+        )
+        lines = [f"{'✓' if g.met else '✗'} {g.name}" for g in goals]
+        if self.example:
+            lines += ["", f"For example: {(self.told and self.example.truth) or self.example.why}"]
+        lines += ["", goals[0].truth] if self.solved and goals[0].trace is not None and goals[0].truth else []
         lines += [self.remark] if self.remark else []
         return "\n".join([*lines, "Solved." if self.solved else f'{self.score:.0%} so far. hint("{self.task}") helps.'])
 
@@ -58,7 +66,8 @@ class Feedback:
     def _repr_html_(self) -> str:
         from k8snet.view import display
 
-        trace = self.example.trace if self.example else None
+        shown = self.example if self.example and (self.told or not self.example.truth) else None
+        trace = shown.trace if shown else None
         return display.pre(str(self)) + (display.trace_html(trace) if trace is not None else "")
 
 
@@ -149,13 +158,12 @@ def _too_much(commands: list[str], manifest: str) -> str:
 def _write(scenario: Scenario, answer: str, probes: str = "", most: int = 0) -> Iterator[Goal]:
     cluster = start(scenario)
     accepted, text = apply(cluster, answer)
-    yield must("kubectl accepts it", accepted, text)
+    yield must(ACCEPTED, accepted, text)
     goals = _goals(scenario, _later(cluster, scenario))
     if most:
         count = edits(_started(scenario), cluster.plane)
-        goals.append(
-            must(f"at most {most} field(s) changed", count <= most, f"{count} fields differ from what was there")
-        )
+        differ = f"{counted(count, 'field')} differ{'s' if count == 1 else ''} from what was there"
+        goals.append(must(f"at most {counted(most, 'field')} changed", count <= most, differ))
     if not all(g.met for g in goals):
         before = {g.name: g.share for g in _goals(scenario, start(scenario))}
         if not any(g.share > before.get(g.name, 1.0) for g in goals):
@@ -170,8 +178,22 @@ def _goals(scenario: Scenario, cluster: Cluster) -> list[Goal]:
         try:
             found += expectation.goals(cluster)
         except KubernetesError as error:
-            found.append(Goal("what the task asks about exists", 0.0, str(error)))
-    return found
+            found.append(Goal(f"missing: {str(error).removeprefix('Error from server (NotFound): ')}", 0.0))
+    return _merged(found)
+
+
+def _merged(goals: Iterable[Goal]) -> list[Goal]:
+    """Goals of one name as one: what it earns is their mean."""
+    found: dict[str, Goal] = {}
+    for goal in goals:
+        old = found.get(goal.name)
+        if old is None:
+            found[goal.name] = goal
+            continue
+        weight = old.weight + goal.weight
+        mean = (old.share * old.weight + goal.share * goal.weight) / weight if weight else min(old.share, goal.share)
+        found[goal.name] = replace(goal if old.met else old, share=mean, weight=weight)
+    return list(found.values())
 
 
 def _repair(scenario: Scenario, answer: str, probes: str) -> Iterator[Goal]:
@@ -203,8 +225,11 @@ def edits(before: ControlPlane, after: ControlPlane) -> int:
                 for _ in _leaves(json.loads(new[key]["metadata"].get("annotations", {}).get(_LAST, "null")) or new[key])
             )
         elif new[key] is not old[key]:
-            was, is_now = Counter(_leaves(_own(old[key]))), Counter(_leaves(_own(new[key])))
-            count += max(sum((was - is_now).values()), sum((is_now - was).values()))
+            was, is_now = (list(_leaves(_own(state[key]))) for state in (old, new))
+            lost, gained = (sum((Counter(a) - Counter(b)).values()) for a, b in ((was, is_now), (is_now, was)))
+            # A dash that joins or parts entries of a list changes no value, only how many entries there are.
+            more = _entries(_own(new[key])) - _entries(_own(old[key]))
+            count += max(lost, gained) + max(0, -more - lost) + max(0, more - gained)
     return count
 
 
@@ -229,6 +254,13 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
             yield from _leaves(inner, f"{path}.{key}")
     else:
         yield path, repr(value)
+
+
+def _entries(value: Any) -> int:
+    """How many lists' entries there are that have fields of their own."""
+    if isinstance(value, list):
+        return sum(isinstance(v, dict) and bool(v) for v in value) + sum(map(_entries, value))
+    return sum(map(_entries, value.values())) if isinstance(value, dict) else 0
 
 
 # predict, drop, explain, matrix
@@ -270,6 +302,24 @@ def _said(answer: str) -> dict[str, str]:
     return {m[1].lower(): m[2].strip(" \t\"'`.").lower() for m in pairs if m}
 
 
+def _same(key: str, given: str, truth: Any) -> bool:
+    """Whether what a learner wrote for a key is right, in other usual words, too."""
+    kind = "station" if key.startswith("station") else key
+    word = SYNONYMS.get(kind, {}).get(given, given)
+    word = re.sub(r"^(?:node|pod)[ /](?=\S)", "", word)
+    return any(_plain(word) == _plain(one) for one in (truth if isinstance(truth, AnyOf) else (truth,)))
+
+
+def _wrong(key: str, given: str) -> str:
+    """What is said of a wrong line: which, and whether the word is one of those that are asked for. Not what is right."""
+    words = {"station": (*STATIONS, "none"), "outcome": OUTCOMES}.get(key, ())
+    if not given:
+        return f"the line `{key}: …` is missing."
+    if words and SYNONYMS[key].get(given, given) not in words:
+        return f"`{given}` is none of the words for {key}: {', '.join(words)}."
+    return f"{key} is not {given}."
+
+
 def _plain(value: Any) -> list[str]:
     """A value as it is compared: numbers and text alike, a list in any order."""
     items = (
@@ -291,12 +341,11 @@ def _lines(*keys: str) -> Callable[[Scenario, str, str], Iterator[Goal]]:
         truths |= {key: (find(start(scenario)), None) for key, find in scenario.questions.items()}
         for key, (truth, way) in truths.items():
             given = said.get(key.lower(), "")
-            shown = ", ".join(_plain(truth)) if not isinstance(truth, str) else truth
-            why = f"{key} is {shown or 'nothing'}, not {given or 'left out'}." + (
-                f" It is {told(way)}" if way is not None else ""
-            )
-            right = _plain(given) == _plain(truth)
-            yield Goal(key, float(right), "" if right else why, way)
+            shown = truth[0] if isinstance(truth, AnyOf) else truth
+            shown = shown if isinstance(shown, str) else ", ".join(_plain(shown))
+            reason = f"{key} is {shown or 'nothing'}." + (f" It is {told(way)}" if way is not None else "")
+            right = _same(key, given, truth)
+            yield Goal(key, float(right), "" if right else _wrong(key, given), way, truth=reason)
 
     return judge_lines
 
@@ -318,25 +367,40 @@ def _matrix(scenario: Scenario, answer: str, probes: str) -> Iterator[Goal]:
         verdict, written = cluster.allowed(client, server, scenario.port), rows[client][pods.index(server)]
         total["." if verdict else "X"] += 1
         if written != ("." if verdict else "X"):
-            wrong["." if verdict else "X"].append(f"{client} to {server}: {verdict}")
+            wrong["." if verdict else "X"].append((server, f"{client} to {server}: {verdict}"))
     for sign, name in (("X", "what is blocked"), (".", "what gets through")):
         if total[sign]:
             missed = wrong[sign]
-            yield Goal(name, share(len(missed), total[sign]), missed[0] if missed else "")
+            server, truth = missed[0] if missed else ("", "")
+            why = (
+                f"{counted(len(missed), 'sign')} should be `{sign}`: look at the column of {server}." if missed else ""
+            )
+            yield Goal(name, share(len(missed), total[sign]), why, truth=truth)
 
 
 # find the fault
 
 
-def replay(cluster: Cluster, line: str) -> str:
-    """The output of one probe: ``kubectl …``, or ``POD$ command`` for a command in a Pod (also ``outside$``, ``node/N$``)."""
-    where, dollar, command = line.partition("$")
-    if dollar and where.strip() and " " not in where.strip():
+def replay(cluster: Cluster, line: str) -> tuple[str, bool]:
+    """The output of one probe: ``kubectl …``, or ``POD$ command`` for a command in a Pod (also ``outside$``, ``node/N$``),
+    and whether it was one: a line that names no Pod and no command of kubectl's costs nothing."""
+    where, dollar, command = (part.strip() for part in line.partition("$"))
+    if dollar and where and " " not in where:
         try:
-            return str(caller(cluster, where.strip()).run(command.strip()))
+            return str(caller(cluster, where).run(command)), True
         except KubernetesError as error:
-            return str(error)
-    return str(cluster.kubectl(line.strip().removeprefix("kubectl ").strip()))
+            return f"{error}\nNo probe: it is `NAMESPACE/POD$ …` for a Pod that is not in namespace default.", False
+    if not line.startswith("kubectl "):
+        return "No probe: begin with `kubectl`, or with `POD$`, `NAMESPACE/POD$`, `node/NAME$` or `outside$`.", False
+    said = str(cluster.kubectl(line.removeprefix("kubectl ").strip()))
+    return said, not said.startswith("error: unknown command")
+
+
+def replayed(scenario: Scenario, probes: str) -> Iterator[tuple[str, str, bool]]:
+    """Each probe of a hunt with its output and whether it counts, on a fresh cluster."""
+    cluster = start(scenario)
+    for n, line in enumerate(probe_lines(probes)):
+        yield line, *(replay(cluster, line) if n < MOST_LINES else ("Too many lines: not run.", True))
 
 
 def probe_lines(probes: str) -> list[str]:
@@ -345,13 +409,18 @@ def probe_lines(probes: str) -> list[str]:
 
 
 def _hunt(scenario: Scenario, answer: str, probes: str) -> Iterator[Goal]:
-    count, unfixed = len(probe_lines(probes)), Goal("the fault is fixed", 0.0, "no fix yet")
+    count = sum(counts for _, _, counts in replayed(scenario, probes))
+    unfixed = Goal("the fault is fixed", 0.0, "There is no fix yet.")
     goals = list(_write(scenario, answer, most=scenario.edits)) if answer else [unfixed]
     # Probes alone earn nothing: what counts is that few of them were enough.
     fair = 0 < count <= scenario.most
-    earned = fair and any(g.share for g in goals if g.weight)
-    yield Goal(f"found with at most {scenario.most} probes", float(earned), "" if fair else f"{count} probes were used")
-    yield from goals
+    earned = fair and all(g.met for g in goals)
+    used = f"{counted(count, 'probe')} {'was' if count == 1 else 'were'} used: it takes 1 to {scenario.most}."
+    found = f"1 to {counted(scenario.most, 'probe')}, then a fix that works"
+    plain = (ACCEPTED, unfixed.name, f"at most {counted(scenario.edits, 'field')} changed")
+    # A counterexample would say where the fault is: that is for the hunter to find out.
+    yield from (g if g.name in plain else replace(g, why="", truth=g.why) for g in goals)
+    yield Goal(found, float(earned), "" if fair else used)
 
 
 _JUDGES: dict[str, Callable[[Scenario, str, str], Iterator[Goal]]] = {

@@ -25,33 +25,55 @@ MODULES = (
 
 _MANIFESTS = "Answer with manifests. Lines `kubectl …` may stand before them and run first."
 _LINES = "Answer with one line each, `key: value`:\n"
-_STATIONS = "\n\nThe stations, in the order of the diagnosis:\n\n{stations}"
+_STATIONS = "\n\nThe station is the place where the packet ends. In the order of the diagnosis:\n\n{stations}"
 
 # For each kind how its answer is written, below the task's own text.
 FORMS: Mapping[str, str] = {
     "write": _MANIFESTS,
-    "repair": "{given}\n\nAnswer with the repaired manifests, or with lines `kubectl …` that repair the cluster. At most "
-    "{most} field(s) may differ afterwards.",
+    "repair": "{given}\n\nAnswer with the repaired manifests, or with lines `kubectl …` that repair the cluster. Not "
+    "more than {fields} may differ afterwards; a dash put in or taken away counts as one.",
     "arrange": "{lines}\n\nAnswer with these lines in the right order, indented. One of them does not belong: leave it out.",
     "predict": _LINES + "\n{keys}",
-    "matrix": "Fill in the matrix for port {port}: rows call, columns answer; `.` gets through, `X` does not.\n\n{empty}",
+    "matrix": "Fill in the matrix for port {port}: rows call, columns answer, in the same order as the rows; `.` gets through, "
+    "`X` does not. Policy alone counts, not whether anything listens. A Pod and itself: `.`.\n\n{empty}",
     "drop": _LINES + "\n- `station`, where the packet ends\n- `node`, on which node that is" + _STATIONS,
     "explain": "{options}\n\nAnswer with one line, `rule: NUMBER`.",
-    "probes": "Find out with at most {most} probes, one a line: `kubectl …`, or `POD$ curl -sS …` for a command in a Pod "
-    "(also `outside$`, `node/NAME$`). They go into the cell `%%probes`, the fix into the next. " + _MANIFESTS,
+    "probes": "Find out with at most {most} probes, one a line: `kubectl …`, or `POD$ curl -sS …` for a command in a Pod of "
+    "namespace default, `NAMESPACE/POD$ …` in one of another namespace (also `outside$`, `node/NAME$`). A line that is no "
+    "probe costs nothing. They go into the cell `%%probes`, the fix into the next. {edits}" + _MANIFESTS,
 }
 KINDS = tuple(FORMS)
+NAMELESS = "\n\nThis small cluster has no DNS server: call by address."
 
 # The stations of a request, in the order of the diagnosis ladder: what a learner may point at.
 STATIONS: Mapping[str, str] = {
-    "name": "the name look-up",
-    "egress": "the client's egress policy",
-    "service": "the Service's rules, where its address is replaced by a Pod's",
-    "network": "routes, tunnels and the network between the nodes",
-    "ingress": "the target's ingress policy",
-    "socket": "the target's socket: whether anything listens there",
+    "name": "the name has no address, or the question for it gets no answer (`dns` in a trace)",
+    "egress": "the client's egress policy drops it (`policy` in a trace, with Egress)",
+    "service": "a rule made for the Service refuses or drops it (`proxy` in a trace)",
+    "network": "no rule wants it and no machine has its address, or a route, tunnel or link fails (`wiring` in a trace)",
+    "ingress": "the target's ingress policy drops it (`policy` in a trace, with Ingress)",
+    "socket": "it arrives, but nothing listens there (`listener` in a trace)",
 }
 OUTCOMES = ("delivered", "refused", "timed out", "name not found", "no route")
+
+# Other words that a learner may write, in lower case.
+SYNONYMS: Mapping[str, Mapping[str, str]] = {
+    "station": {"listener": "socket", "proxy": "service", "wiring": "network", "dns": "name", "nothing": "none"},
+    "outcome": {
+        "connection refused": "refused", "timeout": "timed out", "time out": "timed out", "timed-out": "timed out",
+        "connection timed out": "timed out", "no route to host": "no route", "connected": "delivered",
+        "could not resolve host": "name not found",
+    },
+}  # fmt: skip
+
+
+class AnyOf(tuple[str, ...]):
+    """The truth of a question that has more than one right answer."""
+
+
+def counted(n: int, thing: str) -> str:
+    """``1 field``, ``2 fields``."""
+    return f"{n} {thing}" + ("" if n == 1 else "s")
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,11 +119,15 @@ class Scenario:
             "pods": ", ".join(self.pods),
             "port": self.port,
             "most": self.most,
+            "fields": counted(self.most, "field"),
+            "edits": f"The fix may change {counted(self.edits, 'field')} at most. " if self.edits else "",
             "given": f"```yaml\n{self.given.strip()}\n```",
             "lines": f"```yaml\n{self.lines}\n```",
             "manifests": f"```yaml\n{self.manifests.strip()}\n```",
             "matrix": f"```\n{wanted}\n```" if wanted else "",
-            "empty": "```\n" + "\n".join(f"{p}: {'? ' * len(self.pods)}".rstrip() for p in self.pods) + "\n```",
+            "empty": f"```\n# columns: {' '.join(self.pods)}\n"
+            + "\n".join(f"{p}: {'? ' * len(self.pods)}".rstrip() for p in self.pods)
+            + "\n```",
             **self.values,
         }
 
@@ -128,8 +154,10 @@ class Task:
 
 def sheet(task: Task, scenario: Scenario) -> str:
     """A task's text for one student, as Markdown."""
-    text = f"{task.text.strip()}\n\n{FORMS[task.kind]}".format_map(scenario.words())
-    return f"**{task.title}** ({task.points} points)\n\n{text.strip()}"
+    called = bool(scenario.expect) or "kind: Service" in scenario.manifests
+    note = NAMELESS if called and scenario.knobs.get("dns") is False else ""
+    text = f"{task.text.strip()}{note}\n\n{FORMS[task.kind]}".format_map(scenario.words())
+    return f"**{task.title}** ({counted(task.points, 'point')})\n\n{text.strip()}"
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,8 @@ class Call:
         if self.cluster is None:
             raise KubectlError(
                 "The connection to the server localhost:8080 was refused - did you specify the right host or port?",
-                "There is no cluster yet in this notebook: make one with cluster = Cluster().",
+                "There is no cluster yet in this notebook: make one with cluster = Cluster(), "
+                'in an exercise with cluster("TASK").',
             )
         return self.cluster.plane
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from k8snet.course import begin, check, cluster, exercise, hint, show
+from k8snet.course import begin, check, cluster, exercise, hint, judge, show
 from k8snet.course.draw import join, pod, service
 from k8snet.course.expect import Backends, Fetches, Holds, Matrix, Prints, Resolves
-from k8snet.course.task import tasks
+from k8snet.course.task import Scenario, tasks
 from tests.course import answers
 
 WRITE, HUNT, LINES = "t05-allow-role", "t05-hunt-silence", "t05-predict-dash"
@@ -87,12 +89,117 @@ def test_a_hunt_replays_its_probes_and_counts_them(capsys):
     exercise._probes(HUNT, probes)
     out = capsys.readouterr().out
     assert "$ kubectl get networkpolicy\nNAME" in out and 'pods "nobody" not found' in out
-    assert out.endswith("3 of at most 5 probes.\n")
+    assert out.endswith("2 of at most 5 probes.\n")  # a line that is no probe costs nothing
     assert not check(HUNT).solved
     exercise._answer(HUNT, model(HUNT))
     assert check(HUNT).solved
     exercise._probes(HUNT, "kubectl get pods\n" * 6)
-    assert "✗ found with at most 5 probes" in str(check(HUNT)) and check(HUNT).score > 0.5
+    assert "✗ 1 to 5 probes, then a fix that works" in str(check(HUNT)) and check(HUNT).score > 0.5
+    assert "6 probes were used: it takes 1 to 5." in str(check(HUNT))
+    exercise._probes(HUNT, "")
+    assert "0 probes were used" in str(check(HUNT)) and not check(HUNT).solved
+
+
+def test_a_line_that_is_no_probe_costs_nothing(capsys):
+    exercise._probes(HUNT, "curl mailer\nnobody$ ls\nkubectl frobnicate\nkubectl get pods")
+    out = capsys.readouterr().out
+    assert out.endswith("1 of at most 5 probes.\n")
+    assert "No probe: begin with `kubectl`" in out and "`NAMESPACE/POD$ …` for a Pod" in out
+
+
+def test_a_wrong_fix_is_not_told_where_the_fault_is_before_the_last_hint():
+    exercise._answer(HUNT, "kubectl label pods --all checked=yes")
+    exercise._probes(HUNT, "kubectl get networkpolicy")
+    text = str(check(HUNT))
+    assert "✗ 1 to 5 probes, then a fix that works" in text and "networkpolicy/" not in text
+    assert "probe was used" not in text and "<img" not in check(HUNT)._repr_html_()
+    for _ in range(3):
+        hint(HUNT)
+    assert "networkpolicy/" in str(check(HUNT)) and "<img" in check(HUNT)._repr_html_()
+
+
+def truths(task_id):
+    from k8snet.course import judge
+
+    scenario = tasks()[task_id].scenario("ada")
+    trace = judge.ask(scenario, judge.start(scenario))
+    return trace.outcome.kind, judge.station(trace)
+
+
+def test_the_check_of_a_prediction_does_not_tell_what_is_right_before_the_last_hint():
+    outcome, station = truths(LINES)
+    wrong = next(s for s in ("name", "egress", "network") if s != station)
+    exercise._answer(LINES, f"outcome: {outcome}\nstation: {wrong}")
+    text = str(check(LINES))
+    assert "✓ outcome" in text and "✗ station" in text and f"station is not {wrong}." in text
+    assert f"station is {station}" not in text and "<img" not in check(LINES)._repr_html_()
+    exercise._answer(LINES, f"outcome: {outcome}\nstation: the wall")
+    assert "`the wall` is none of the words for station: name, egress, " in str(check(LINES))
+    exercise._answer(LINES, f"outcome: {outcome}")
+    assert "the line `station: …` is missing." in str(check(LINES))
+    for _ in range(3):
+        hint(LINES)
+    assert f"station is {station}" in str(check(LINES))
+    exercise._answer(LINES, f"outcome: {outcome}\nstation: {station}")
+    assert check(LINES).solved and f"It is {outcome}" in str(check(LINES))
+
+
+@pytest.mark.parametrize(
+    ("key", "given", "truth"),
+    [
+        ("station", "listener", "socket"), ("station", "proxy", "service"), ("station", "wiring", "network"),
+        ("outcome", "connection refused", "refused"), ("outcome", "timeout", "timed out"), ("node", "node node-2", "node-2"),
+        ("seen-1", "pod web", "web"), ("call-1", "agent", judge.AnyOf(("node-2", "agent"))), ("reached", "b, a", {"a", "b"}),
+    ],
+)  # fmt: skip
+def test_other_usual_words_are_right(key, given, truth):
+    assert judge._same(key, given, truth) and not judge._same(key, "something else", truth)
+
+
+def test_a_matrix_says_which_column_to_look_at():
+    scenario = tasks()["t05-matrix-two-policies"].scenario("ada")
+    exercise._answer("t05-matrix-two-policies", "\n".join(f"{p}: {'. ' * len(scenario.pods)}" for p in scenario.pods))
+    text = str(check("t05-matrix-two-policies"))
+    assert re.search(r"\d signs? should be `X`: look at the column of [\w-]+\.", text) and " to " not in text
+
+
+def test_without_a_name_the_tasks_are_listed():
+    for answer in (show(), cluster(), check(), hint()):
+        assert str(answer).startswith("Which task? Write its name, in quotes. Tasks of 05-ingress-policy: t05-")
+
+
+def test_a_policy_in_the_wrong_namespace_is_named():
+    task = "t05-own-namespace"
+    home = tasks()[task].scenario("ada").values["home"]
+    exercise._answer(task, model(task).replace(f"namespace: {home}", "namespace: default"))
+    text = str(check(task))
+    assert "is in namespace default and holds for the Pods there only" in text
+
+
+def test_what_is_missing_is_named_once_and_a_service_without_an_address_says_why():
+    begin("02-services", "ada")
+    exercise._answer("t02-write-ports", "kubectl get pods")
+    text = str(check("t02-write-ports"))
+    assert text.count("✗ missing: services ") == 1
+    team, name, server = (tasks()["t02-write-outside"].scenario("ada").values[k] for k in ("team", "name", "server"))
+    alias = f"apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: {team}}}\n"
+    exercise._answer("t02-write-outside", f"{alias}spec: {{type: ExternalName, externalName: {server}}}")
+    assert "has no cluster address: its type is ExternalName" in str(check("t02-write-outside"))
+
+
+def test_a_dash_counts_as_one_field():
+    def edited(first, then):
+        policy = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: x}\nspec: {podSelector: {}, ingress: [{from: %s}]}"
+        before = judge.start(Scenario({}, policy % first, knobs={"dns": False}))
+        after = before.copy()
+        assert after.apply(policy % then)
+        return judge.edits(before.plane, after.plane)
+
+    ns, pods = "namespaceSelector: {matchLabels: {a: b}}", "podSelector: {matchLabels: {c: d}}"
+    parted, joined = f"[{{{ns}}}, {{{pods}}}]", f"[{{{ns}, {pods}}}]"
+    assert edited(parted, joined) == edited(joined, parted) == 1
+    assert edited(parted, joined.replace("c: d", "c: d, e: f")) == 2
+    assert edited(f"[{{{ns}}}]", parted) == 1 and edited(parted, f"[{{{ns}}}]") == 1
 
 
 def test_an_unknown_task_is_answered_in_words(capsys):
@@ -112,9 +219,6 @@ def test_another_name_draws_another_task_and_keeps_the_answer():
 
 
 def judged(expectation, manifests, **knobs):
-    from k8snet.course import judge
-    from k8snet.course.task import Scenario
-
     return list(expectation.goals(judge.start(Scenario({}, manifests, knobs=knobs))))
 
 
@@ -146,7 +250,10 @@ def test_what_is_asked_of_http_and_names():
     assert all(g.met for g in judged(Resolves("a", "nobody.default.svc.cluster.local", ()), pods))
     assert all(g.met for g in judged(Backends("web", ["b"]), pods))
     (missed,) = judged(Backends("web", ["a", "b"]), pods)
-    assert missed.why == "ready behind Service web: default/b; wanted: default/a, default/b"
+    assert missed.why == (
+        "Ready behind Service web: Pod default/b. Wanted: Pod default/a, Pod default/b. "
+        "Pod default/a lacks what the Service's selector asks for: app=b."
+    )
     assert [g.met for g in judged(Holds("Service", "web", {"spec.type": "ClusterIP", "spec.ports": 3}), pods)] == [
         True,
         False,

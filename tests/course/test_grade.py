@@ -352,7 +352,7 @@ def test_the_item_analysis_says_the_same_goal_for_all_draws(tmp_path):
     found = [r for r in csv.DictReader((tmp_path / "items.csv").open()) if r["task"] == WRITE]
     assert {r["judged"] for r in found} == {"4"}
     assert {(r["goal"], r["missed"]) for r in found if r["missed"] != "0"} == {
-        ("who must get in does on {port}/TCP", "4")
+        ("who must get through does on {port}/TCP", "4")
     }
 
 

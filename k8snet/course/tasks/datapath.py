@@ -202,4 +202,4 @@ def t03_hunt_sometimes(rng: random.Random) -> Scenario:
     expect = (Answered("client", f"{name}/{app}", front, servers, True, f"a Pod of {app} answers every call", 30),)
     values = {"team": name, "app": app, "other": other, "port": port, "front": front, "bad": bad, "fault": fault}
     manifests = join(namespace(name), pod("client"), service(app, {"app": app}, front, port, namespace=name))
-    return Scenario(values, manifests, expect, QUICK, given=join(*pods), most=5, edits=1)
+    return Scenario(values, manifests, expect, given=join(*pods), most=5, edits=1)

@@ -259,4 +259,4 @@ def t05_hunt_silence(rng: random.Random) -> Scenario:
         Connects(f"{bad}-1", f"pod/{server}", port, "timed out", name=f"{bad}-1 still does not"),
         Connects(other, f"pod/{server}", port, "timed out", name=f"{other} still does not"),
     )
-    return Scenario(values, manifests, expect, QUICK, given=join(quiet, named), most=5, edits=3)
+    return Scenario(values, manifests, expect, given=join(quiet, named), most=5, edits=3)

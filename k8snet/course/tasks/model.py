@@ -21,7 +21,7 @@ from k8snet.course.draw import (
     shuffled,
 )
 from k8snet.course.expect import Backends, Connects, Expectation, Prints, connect
-from k8snet.course.task import Scenario
+from k8snet.course.task import AnyOf, Scenario
 
 QUICK = {"dns": False}
 OUTSIDE = "203.0.113.200"
@@ -92,9 +92,14 @@ def owner(cluster: Cluster, ip: str) -> str:
     return (owners | {n.ip: n.name for n in cluster.snapshot.nodes.values()}).get(ip, "")
 
 
-def seen(call: tuple[str, str, int]) -> Callable[[Cluster], str]:
-    """Who the server takes its caller for."""
-    return lambda cluster: owner(cluster, connect(cluster, *call).outcome.server_saw)
+def seen(call: tuple[str, str, int]) -> Callable[[Cluster], AnyOf]:
+    """Who the server takes its caller for: a node, or as well a Pod on that node's network."""
+
+    def find(cluster: Cluster) -> AnyOf:
+        ip = connect(cluster, *call).outcome.server_saw
+        return AnyOf((owner(cluster, ip), *(p.name for p in cluster.snapshot.pods.values() if p.ip == ip)))
+
+    return find
 
 
 EVENTS = {
@@ -194,6 +199,6 @@ def t01_hunt_deaf(rng: random.Random) -> Scenario:
     where = {"loopback": f"127.0.0.1:{port}", "port": str(other), "protocol": f"{port}/UDP"}[fault]
     pods = [listening(pod(f"{app}-{n}", {"app": app}, port, namespace=team), where if n == bad else str(port))
             for n in range(3)]  # fmt: skip
-    expect = [Connects("client", f"pod/{team}/{app}-{n}", port, name=f"{app}-{n} answers") for n in range(3)]
+    expect = [Connects("client", f"pod/{team}/{app}-{n}", port, name="all three Pods answer") for n in range(3)]
     return Scenario({"app": app, "team": team, "port": port, "bad": bad}, join(namespace(team), pod("client")),
                     tuple(expect), QUICK, given=join(*pods), most=4, edits=1)  # fmt: skip

@@ -105,7 +105,7 @@ def t02_write_service(rng: random.Random) -> Scenario:
         Connects(f"{away}/visitor", f"service/{team}/{app}", front),
     )
     values = {"app": app, "tier": tier, "other": other, "team": team, "away": away, "port": port, "front": front}
-    return Scenario({**values, "metrics": metrics}, manifests, expect, QUICK)
+    return Scenario({**values, "metrics": metrics}, manifests, expect)
 
 
 def t02_write_ports(rng: random.Random) -> Scenario:
@@ -117,7 +117,7 @@ def t02_write_ports(rng: random.Random) -> Scenario:
         Connects("client", f"service/{team}/{name}", news, protocol="UDP"),
     )
     values = {"name": name, "team": team, "port": port, "inner": inner, "front": front, "news": news}
-    return Scenario(values, join(namespace(team), server, pod("client")), expect, QUICK)
+    return Scenario(values, join(namespace(team), server, pod("client")), expect)
 
 
 def t02_write_outside(rng: random.Random) -> Scenario:
@@ -126,7 +126,7 @@ def t02_write_outside(rng: random.Random) -> Scenario:
     server = "example.com" if ip == OUTSIDE else "api.example.com"
     expect = (Connects("client", f"service/{team}/{name}", front, server=server),)
     return Scenario({"name": name, "team": team, "port": port, "front": front, "ip": ip, "server": server},
-                    join(namespace(team), pod("client")), expect, QUICK)  # fmt: skip
+                    join(namespace(team), pod("client")), expect)  # fmt: skip
 
 
 def t02_repair_service(rng: random.Random) -> Scenario:
@@ -144,7 +144,7 @@ def t02_repair_service(rng: random.Random) -> Scenario:
         Connects("client", f"service/{team}/{name}", front),
     )
     values = {"name": name, "app": app, "team": team, "tier": tier, "port": port, "front": front, "right": right}
-    return Scenario(values, join(namespace(team), *pods, pod("client")), expect, QUICK, given=given, most=1)
+    return Scenario(values, join(namespace(team), *pods, pod("client")), expect, given=given, most=1)
 
 
 def t02_hunt_refused(rng: random.Random) -> Scenario:
@@ -162,4 +162,4 @@ def t02_hunt_refused(rng: random.Random) -> Scenario:
     given = join(server, service(app, selector, front, closed if fault == "target" else port, namespace=team))
     expect = (Connects("client", f"service/{team}/{app}", front, name="the call of Pod client is answered"),)
     values = {"app": app, "team": team, "port": port, "front": front, "fault": fault}
-    return Scenario(values, join(namespace(team), pod("client")), expect, QUICK, given=given, most=4, edits=1, wait=5)
+    return Scenario(values, join(namespace(team), pod("client")), expect, given=given, most=4, edits=1, wait=5)
