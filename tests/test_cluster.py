@@ -44,3 +44,15 @@ def test_without_kube_proxy_nodes_keep_their_rules_and_learn_no_new_endpoint():
     assert client.connect("my-service", 80).outcome.kind == "no route"
     cluster.configure(proxy_running=True)
     assert set(client.connections("my-service", 80, n=40)) == {"default/new"}
+
+
+def test_explain_policies_says_each_policy_and_what_looks_odd_about_it():
+    cluster = Cluster()
+    assert cluster.explain_policies() == ""
+    cluster.apply(
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: shut}\n"
+        "spec: {podSelector: {matchLabels: {app: nobody-has-it}}, policyTypes: [Ingress]}\n"
+    )
+    policy, *odd = cluster.explain_policies().split("\n")
+    assert policy.startswith("shut: Pods app=nobody-has-it of namespace default")
+    assert "odd: networkpolicy/default/shut" in "\n".join(odd) and "selects nobody" in "\n".join(odd)
