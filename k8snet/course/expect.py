@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from k8snet.cluster import Caller, Cluster
@@ -77,7 +77,17 @@ class Connects:
         met = not trace if self.outcome == "fails" else trace.outcome.kind == self.outcome
         met = met and self.server.removeprefix("default/") in ("", trace.outcome.server.removeprefix("default/"))
         wanted = self.outcome + (f" by {self.server}" if self.server else "")
-        yield _way(trace, f"{self.client} → {self.target}:{self.port}/{self.protocol}", wanted, met, self.name)
+        goal = _way(trace, f"{self.client} → {self.target}:{self.port}/{self.protocol}", wanted, met, self.name)
+        yield goal if met else replace(goal, why=goal.why + _orphan(cluster, self.target))
+
+
+def _orphan(cluster: Cluster, target: str) -> str:
+    """A word on an EndpointSlice beside the called Service that belongs to none."""
+    kind, _, name = target.partition("/")
+    beside = cluster.plane.api.list("EndpointSlice", _key(name)[0]) if kind == "service" else []
+    owned = "kubernetes.io/service-name"
+    lost = next((s["metadata"]["name"] for s in beside if owned not in (s["metadata"].get("labels") or {})), "")
+    return f" EndpointSlice {lost} has no label {owned}, so it belongs to no Service." if lost else ""
 
 
 @dataclass(frozen=True)

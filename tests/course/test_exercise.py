@@ -185,6 +185,9 @@ def test_what_is_missing_is_named_once_and_a_service_without_an_address_says_why
     alias = f"apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: {team}}}\n"
     exercise._answer("t02-write-outside", f"{alias}spec: {{type: ExternalName, externalName: {server}}}")
     assert "has no cluster address: its type is ExternalName" in str(check("t02-write-outside"))
+    nameless = re.sub(r"kubernetes.io/service-name: [\w-]+", "of: nobody", model("t02-write-outside"))
+    exercise._answer("t02-write-outside", nameless)
+    assert "has no label kubernetes.io/service-name, so it belongs to no Service." in str(check("t02-write-outside"))
 
 
 def test_a_dash_counts_as_one_field():

@@ -144,7 +144,7 @@ def test_without_a_cluster_nothing_answers() -> None:
     assert result.stderr == (
         "The connection to the server localhost:8080 was refused - did you specify the right host or port?\n"
     )
-    assert result.exit_code == 1 and "Cluster()" in result.hint
+    assert result.exit_code == 1 and "Cluster()" in result.hint and 'cluster("TASK")' in result.hint
 
 
 def test_the_word_kubectl_is_left_out(cluster: Cluster) -> None:
