@@ -39,8 +39,9 @@ FORMS: Mapping[str, str] = {
     "drop": _LINES + "\n- `station`, where the packet ends\n- `node`, on which node that is" + _STATIONS,
     "explain": "{options}\n\nAnswer with one line, `rule: NUMBER`.",
     "probes": "Find out with at most {most} probes, one a line: `kubectl …`, or `POD$ curl -sS …` for a command in a Pod of "
-    "namespace default, `NAMESPACE/POD$ …` in one of another namespace (also `outside$`, `node/NAME$`). A line that is no "
-    "probe costs nothing. They go into the cell `%%probes`, the fix into the next. {edits}" + _MANIFESTS,
+    "namespace default, `NAMESPACE/POD$ …` in one of another namespace (also `outside$`, `node/NAME$`). `kubectl get KIND "
+    "NAME -o yaml` shows an object whole. A line that is no probe costs nothing. They go into the cell `%%probes`, the fix "
+    "into the next. {edits}" + _MANIFESTS,
 }
 KINDS = tuple(FORMS)
 NAMELESS = "\n\nThis small cluster has no DNS server: call by address."
