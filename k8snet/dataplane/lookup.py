@@ -145,10 +145,14 @@ def resolve(moment: Moment, client: Client, name: str, types: Sequence[str] = ("
 _FAMILY = {"A": "IPv4", "AAAA": "IPv6"}
 
 
-def telling(snapshot: Snapshot, told: Sequence[Answer | Hop]) -> str:
-    """Why nothing was found, as the miss says that knows most: one about a Service that exists, else the first."""
-    known = (t.why for t in told if t.rule and t.rule.kind == "Service" and t.rule.key in snapshot.services)
-    return next(known, told[0].why if told else "")
+def telling(snapshot: Snapshot, told: Sequence[Answer | Hop], name: str = "") -> str:
+    """Why nothing was found, as the miss says that knows most: one about a Service that exists, or about the one that
+    ``SERVICE.NAMESPACE`` at the beginning of the name means, if there is such a namespace; else the first."""
+    service, namespace, *_ = *name.split("."), ""
+    meant = f"{namespace}/{service}" if namespace in snapshot.namespaces else ""
+    misses = [(t.rule.key, t.why) for t in told if t.rule and t.rule.kind == "Service"]
+    known = [why for key, why in misses if key in snapshot.services] or [why for key, why in misses if key == meant]
+    return (known or [t.why for t in told] or [""])[0]
 
 
 def _outcome(snapshot: Snapshot, look: Lookup, from_hosts: bool) -> Outcome:
@@ -156,7 +160,7 @@ def _outcome(snapshot: Snapshot, look: Lookup, from_hosts: bool) -> Outcome:
         source = "found in /etc/hosts, nothing was asked" if from_hosts else f"{look.canonical}"
         return Outcome("delivered", f"{look.name} is {', '.join(look.addresses)} ({source})", look.seconds)
     broken = [r for r in look.replies if r.rcode not in ("NOERROR", "NXDOMAIN")]
-    why = telling(snapshot, broken or look.replies)
+    why = telling(snapshot, broken or look.replies, look.name)
     message = f"{look.name}: {GAI_TEXT[look.result]}" + (f"; {why}" if why else "")
     return Outcome("name not found", message, look.seconds)
 

@@ -41,6 +41,13 @@ def resolve(snapshot, name, who="default/client", types=("A", "AAAA")):
     return lookup.getaddrinfo(moment(snapshot), client(who), name, types)
 
 
+def test_a_miss_tells_of_the_service_that_the_name_means():
+    """C43, C44: SERVICE.NAMESPACE is about that Service where there is such a namespace, else about the first candidate."""
+    snapshot = cluster(*WEB, namespaces=SHOP)
+    assert "there is no Service shop/web" in str(resolve(snapshot, "web.shop").trace.outcome)
+    assert "there is no Service default/nowhere" in str(resolve(snapshot, "web.nowhere").trace.outcome)
+
+
 # the way of a question
 
 
