@@ -16,6 +16,7 @@ from k8snet.controlplane.settings import NETWORKS, ProxySettings, Settings
 from k8snet.controlplane.snapshot import Snapshot
 from k8snet.dataplane.client import Client
 from k8snet.dataplane.moment import Moment
+from k8snet.dataplane.nearest import NearestMiss, nearest_miss
 from k8snet.dataplane.policy import Verdict
 from k8snet.dataplane.reachability import Difference, Reachability
 from k8snet.dataplane.resolver import Lookup
@@ -150,6 +151,10 @@ class Cluster:
         return policy.verdict(
             snapshot, policy.peer(snapshot, source), policy.peer(snapshot, destination), port, protocol
         )
+
+    def nearest_miss(self, verdict: Verdict) -> NearestMiss:
+        """The smallest change of one rule that would turn a verdict of `allowed` round."""
+        return nearest_miss(self.snapshot, verdict)
 
     def reachability(self, port: int, protocol: str = "TCP", **ends: Iterable[str]) -> Reachability:
         """All pairs for one port and protocol, as policy decides: ``.plot()``, ``.diff(later)``, ``.find(…)``.

@@ -56,3 +56,17 @@ def test_explain_policies_says_each_policy_and_what_looks_odd_about_it():
     policy, *odd = cluster.explain_policies().split("\n")
     assert policy.startswith("shut: Pods app=nobody-has-it of namespace default")
     assert "odd: networkpolicy/default/shut" in "\n".join(odd) and "selects nobody" in "\n".join(odd)
+
+
+def test_the_nearest_miss_of_a_verdict_is_a_change_that_would_turn_it_round():
+    cluster = Cluster()
+    cluster.kubectl("run client --image=curlimages/curl -- sleep infinity")
+    cluster.kubectl("run server --image=nginxinc/nginx-unprivileged")
+    cluster.apply(
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: shut}\n"
+        "spec: {podSelector: {matchLabels: {run: server}}, policyTypes: [Ingress], "
+        "ingress: [{from: [{podSelector: {matchLabels: {role: friend}}}]}]}\n"
+    )
+    verdict = cluster.allowed("client", "server", 8080)
+    assert not verdict
+    assert str(cluster.nearest_miss(verdict)).startswith("it would be allowed if ")
