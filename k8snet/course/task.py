@@ -30,8 +30,9 @@ _STATIONS = "\n\nThe station is the place where the packet ends. In the order of
 # For each kind how its answer is written, below the task's own text.
 FORMS: Mapping[str, str] = {
     "write": _MANIFESTS,
-    "repair": "{given}\n\nAnswer with the repaired manifests, or with lines `kubectl …` that repair the cluster. Not "
-    "more than {fields} may differ afterwards; a dash put in or taken away counts as one.",
+    "repair": "{given}\n\nAnswer with the manifests that you change, each of them whole, or with lines `kubectl …` that repair "
+    "the cluster; what you leave out stays as it is. Not more than {fields} may differ afterwards; a dash put in or taken "
+    "away counts as one.",
     "arrange": "{lines}\n\nAnswer with these lines in the right order, indented. One of them does not belong: leave it out.",
     "predict": _LINES + "\n{keys}",
     "matrix": "Fill in the matrix for port {port}: rows call, columns answer, in the same order as the rows; `.` gets through, "

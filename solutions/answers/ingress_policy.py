@@ -10,7 +10,7 @@ def _policy(name, rules, selector="{}", namespace="default", types="[Ingress]"):
     )
 
 
-def t05_matrix_two_policies(values):
+def t05_matrix_policies(values):
     first, second, third, client = (values[k] for k in ("first", "second", "third", "client"))
     callers = {client, second} | ({third} if values["loose"] else set())
     pods = (first, second, third, client)

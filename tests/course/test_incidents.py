@@ -89,7 +89,7 @@ def test_the_room_is_played_like_any_task(monkeypatch, tmp_path):
     monkeypatch.setattr(exercise, "session", exercise.Session("09-incidents", "ada"))
     number = next(n for n in range(6) if incidents.room(f"room-{n}").kind == "probes")
     task = f"room-{number}"
-    assert "at most 6 probes" in str(exercise.show(task))
+    assert re.search("at most [456] probes", str(exercise.show(task)))
     assert not exercise.check(task).solved
     values = incidents.room(task).scenario("ada").values
     exercise.session.probes[task] = "kubectl get pods -A"

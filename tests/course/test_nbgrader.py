@@ -15,7 +15,7 @@ def submissions(folder):
     """A class of five."""
     hand_in(folder, "perfect", answered("perfect"))
     hand_in(folder, "empty", empty("empty"))
-    hand_in(folder, "partial", answered("partial", only={"t05-allow-role", "t05-matrix-two-policies"}))
+    hand_in(folder, "partial", answered("partial", only={"t05-allow-role", "t05-matrix-policies"}))
     hostile = answered("hostile", only={"t05-allow-role", "t05-drop-where"})
     looping = {"cell_type": "code", "id": "loop", "metadata": {}, "execution_count": None, "outputs": []}
     hostile["cells"].insert(1, {**looping, "source": "import os\nwhile True:\n    open('../../../gradebook.db', 'w')"})

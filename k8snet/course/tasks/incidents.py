@@ -123,7 +123,7 @@ def incident(rng: random.Random, group: str) -> Scenario:
     values["ticket"] = f'"{fill(row["ticket"], values)}"\n\n{values["meant"]}'
     if group == "network":
         return Scenario(values, **fields, questions={"cause": cause, "node": where})
-    bound = {"most": 6, "edits": fault.get("edits", 1), "wait": 5}
+    bound = {"most": row["probes"], "edits": fault.get("edits", 1), "wait": 5}
     return Scenario(values, **fields, expect=expected(fault["world"], values), **bound)
 
 

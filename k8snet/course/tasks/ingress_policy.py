@@ -132,7 +132,7 @@ def t05_arrange_callers(rng: random.Random) -> Scenario:
     )
 
 
-def t05_matrix_two_policies(rng: random.Random) -> Scenario:
+def t05_matrix_policies(rng: random.Random) -> Scenario:
     first, second, third = several(rng, APPS, 3)
     good, port = rng.choice(ROLES), rng.choice(PORTS)
     loose = rng.random() < 0.5
