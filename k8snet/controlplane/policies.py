@@ -13,14 +13,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from k8snet.controlplane.snapshot import Pod, Snapshot
 from k8snet.manifests.kinds import Object, Ref, ref
 from k8snet.manifests.selectors import Selector, from_label_selector
 
 INGRESS, EGRESS = "Ingress", "Egress"
+# What a rule of each direction calls the other ends.
+SIDES = {INGRESS: "from", EGRESS: "to"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +44,10 @@ class PortRule:
 class PeerRule:
     """One entry of ``from`` or ``to``: selectors (None: not written), or an address block with exceptions.
 
-    ``namespace`` is the policy's own: a lone ``podSelector`` looks nowhere else.
+    A lone ``podSelector`` looks nowhere else than in the policy's own namespace (``ref.namespace``).
     """
 
     ref: Ref
-    namespace: str
     namespaces: Selector | None
     pods: Selector | None
     block: str
@@ -65,90 +66,66 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A NetworkPolicy. A direction that it does not isolate has None for rules; isolated without rules, an empty tuple."""
+    """A NetworkPolicy. ``rules`` has an entry for each direction in which it isolates Pods, be it an empty one."""
 
     ref: Ref
-    namespace: str
     selector: Selector
-    ingress: tuple[Rule, ...] | None
-    egress: tuple[Rule, ...] | None
+    rules: Mapping[str, tuple[Rule, ...]]
     obj: Object
-
-    def rules(self, direction: str) -> tuple[Rule, ...] | None:
-        """The rules for Ingress or Egress; None if the policy says nothing about that direction."""
-        return self.ingress if direction == INGRESS else self.egress
 
     @property
     def all_rules(self) -> tuple[Rule, ...]:
         """The rules of both directions."""
-        return (self.ingress or ()) + (self.egress or ())
+        return sum(self.rules.values(), ())
 
 
 class Policies:
-    """All policies of a snapshot in store order, and by the namespace whose Pods they select."""
+    """All policies of a snapshot in store order."""
 
-    def __init__(self, policies: Iterable[Policy]) -> None:
-        self.all = tuple(policies)
-        by_namespace: dict[str, list[Policy]] = defaultdict(list)
-        for policy in self.all:
-            by_namespace[policy.namespace].append(policy)
-        self.by_namespace: Mapping[str, list[Policy]] = by_namespace
+    def __init__(self, objects: Iterable[Object]) -> None:
+        self.all = tuple(map(policy, objects))
+        self._in: dict[str, list[Policy]] = defaultdict(list)
+        for p in self.all:
+            self._in[p.ref.namespace].append(p)
         self._selecting: dict[tuple[str, str], tuple[Policy, ...]] = {}
 
     def selecting(self, pod: Pod, direction: str) -> tuple[Policy, ...]:
         """The policies that isolate a Pod in a direction."""
         key = (pod.key, direction)
         if key not in self._selecting:
-            self._selecting[key] = tuple(
-                p
-                for p in self.by_namespace.get(pod.namespace, ())
-                if p.rules(direction) is not None and p.selector.matches(pod.labels)
-            )
+            own = (p for p in self._in.get(pod.namespace, ()) if direction in p.rules)
+            self._selecting[key] = tuple(p for p in own if p.selector.matches(pod.labels))
         return self._selecting[key]
 
 
-_COMPILED: WeakKeyDictionary[Snapshot, Policies] = WeakKeyDictionary()
-
-
+@lru_cache(maxsize=8)
 def compiled(snapshot: Snapshot) -> Policies:
     """The policies of a snapshot, compiled once."""
-    if snapshot not in _COMPILED:
-        _COMPILED[snapshot] = Policies(policy(obj) for obj in snapshot.objects("NetworkPolicy"))
-    return _COMPILED[snapshot]
+    return Policies(snapshot.objects("NetworkPolicy"))
 
 
 def policy(obj: Object) -> Policy:
     """One NetworkPolicy, compiled. What the API server would refuse is read as literally as possible."""
     spec, r = obj.get("spec") or {}, ref(obj)
     types = spec.get("policyTypes") or [INGRESS, *([EGRESS] if spec.get("egress") else [])]
-    return Policy(
-        ref=r,
-        namespace=r.namespace,
-        selector=from_label_selector(spec.get("podSelector")),
-        ingress=_rules(r, spec, "ingress", "from") if INGRESS in types else None,
-        egress=_rules(r, spec, "egress", "to") if EGRESS in types else None,
-        obj=obj,
-    )
+    rules = {d: _rules(r, spec, d.lower(), side) for d, side in SIDES.items() if d in types}
+    return Policy(r, from_label_selector(spec.get("podSelector")), rules, obj)
 
 
 def _rules(at: Ref, spec: Mapping[str, Any], direction: str, side: str) -> tuple[Rule, ...]:
-    return tuple(
-        Rule(
-            at.at(path := f"spec.{direction}[{i}]"),
-            side,
-            tuple(_peer(at.at(f"{path}.{side}[{j}]"), p) for j, p in enumerate(rule.get(side) or ())),
-            tuple(_port(at.at(f"{path}.ports[{j}]"), p) for j, p in enumerate(rule.get("ports") or ())),
-        )
-        for i, rule in enumerate(spec.get(direction) or ())
-    )
+    found = []
+    for i, rule in enumerate(spec.get(direction) or ()):
+        path = f"spec.{direction}[{i}]"
+        peers = tuple(_peer(at.at(f"{path}.{side}[{j}]"), p) for j, p in enumerate(rule.get(side) or ()))
+        ports = tuple(_port(at.at(f"{path}.ports[{j}]"), p) for j, p in enumerate(rule.get("ports") or ()))
+        found.append(Rule(at.at(path), side, peers, ports))
+    return tuple(found)
 
 
 def _peer(at: Ref, peer: Mapping[str, Any]) -> PeerRule:
-    namespaces, pods = (
-        None if peer.get(f) is None else from_label_selector(peer[f]) for f in ("namespaceSelector", "podSelector")
-    )
-    block = peer.get("ipBlock") or {}
-    return PeerRule(at, at.namespace, namespaces, pods, block.get("cidr") or "", tuple(block.get("except") or ()))
+    written, block = (peer.get(f) for f in ("namespaceSelector", "podSelector")), peer.get("ipBlock") or {}
+    namespaces, pods = (None if s is None else from_label_selector(s) for s in written)
+    return PeerRule(at, namespaces, pods, block.get("cidr") or "", tuple(block.get("except") or ()))
 
 
 def _port(at: Ref, port: Mapping[str, Any]) -> PortRule:

@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from ipaddress import IPv4Address, IPv6Address
 from itertools import pairwise, product
 from typing import Any
@@ -55,13 +56,11 @@ def solve(snapshot: Snapshot, ends: Iterable[End], slots: Slots, port: int, prot
     group_of, leaders = _group(ends, policies, slots, port, protocol)
     masks = _Masks(snapshot, leaders, slots, port, protocol)
     isolated, rectangles = _rectangles(masks, policies)
-    if snapshot.settings.enforce_policy:
-        rectangles[EGRESS][masks.everyone & ~isolated[EGRESS]] |= masks.everyone
-        rectangles[INGRESS][masks.everyone] |= masks.everyone & ~isolated[INGRESS]
-    else:
-        rectangles = {INGRESS: {masks.everyone: masks.everyone}, EGRESS: {masks.everyone: masks.everyone}}
-    signs = str.maketrans("01", "X." if protocol in DEFINED else "~.")
-    width = len(leaders)
+    enforced = snapshot.settings.enforce_policy
+    free = {d: masks.everyone & ~mask if enforced else masks.everyone for d, mask in isolated.items()}
+    rectangles[EGRESS][free[EGRESS]] |= masks.everyone
+    rectangles[INGRESS][masks.everyone] |= free[INGRESS]
+    signs, width = str.maketrans("01", "X." if protocol in DEFINED else "~."), len(leaders)
     both = zip(_cover(rectangles[EGRESS], width), _cover(rectangles[INGRESS], width), strict=True)
     return Solution(group_of, tuple(f"{e & i:0{width}b}"[::-1].translate(signs) for e, i in both), isolated)
 
@@ -109,60 +108,61 @@ def _group(
     """The group of each end, and one member of each group."""
     keys = label_keys(policies)
     names = sorted({p.name for rule in _rules(policies) for p in rule.ports if p.name and p.protocol == protocol})
-    numbers: dict[Any, int] = {}
     group_of: dict[str, int] = {}
-    leaders: list[Peer] = []
+    leaders: dict[Any, tuple[int, Peer]] = {}
     for end in ends:
         traits: list[Any] = [end.place, *map(slots.of, end.peer.addresses)]
         if pod := end.peer.workload:
             traits += [tuple([pod.labels.get(k) for k in keys]), *(pod.named_port(n, protocol) == port for n in names)]
-        number = group_of[end.name] = numbers.setdefault(tuple(traits), len(leaders))
-        if number == len(leaders):
-            leaders.append(end.peer)
-    return group_of, leaders
+        group_of[end.name], _ = leaders.setdefault(tuple(traits), (len(leaders), end.peer))
+    return group_of, [peer for _, peer in leaders.values()]
 
 
 class _Masks:
-    """Sets of groups as integers, by what rules can ask for."""
+    """Sets of groups as integers, by what rules can ask for; each question is answered once."""
 
     def __init__(self, snapshot: Snapshot, leaders: Sequence[Peer], slots: Slots, port: int, protocol: str) -> None:
-        self.snapshot, self.leaders, self.port, self.protocol = snapshot, leaders, port, protocol
+        self.snapshot, self.port, self.protocol = snapshot, port, protocol
         self.everyone = (1 << len(leaders)) - 1
+        self.pods = [(1 << i, peer.workload) for i, peer in enumerate(leaders) if peer.workload]
         self.namespace: dict[str, int] = defaultdict(int)
         self.label: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         self.slot: dict[str, int] = defaultdict(int)
         self.families: dict[tuple[str, ...], int] = defaultdict(int)
-        self._known: dict[Any, int] = {}
         for i, peer in enumerate(leaders):
-            bit, pod = 1 << i, peer.workload
-            self.families[tuple(map(family, peer.addresses))] |= bit
+            self.families[tuple(map(family, peer.addresses))] |= 1 << i
             for slot in map(slots.of, peer.addresses):
-                self.slot[slot] |= bit
-            if pod:
-                self.namespace[pod.namespace] |= bit
-                for key, value in pod.labels.items():
-                    self.label[key][value] |= bit
+                self.slot[slot] |= 1 << i
+        for bit, pod in self.pods:
+            self.namespace[pod.namespace] |= bit
+            for key, value in pod.labels.items():
+                self.label[key][value] |= bit
+        self.selector, self.namespaces = cache(self._selector), cache(self._namespaces)
+        self.port_name = cache(self._port_name)
 
-    def selector(self, selector: Selector) -> int:
+    def _selector(self, selector: Selector) -> int:
         """The ends whose labels a selector fits, in any namespace; also what has no labels, if it asks for none."""
-        if selector not in self._known:
-            mask = self.everyone
-            for r in selector.requirements:
-                values = self.label.get(r.key, {}).items()
-                some = sum(bits for value, bits in values if not r.values or value in r.values)
-                mask &= some if r.operator in ("In", "Exists") else ~some
-            self._known[selector] = mask
-        return self._known[selector]
+        mask = self.everyone
+        for r in selector.requirements:
+            values = self.label.get(r.key, {}).items()
+            some = sum(bits for value, bits in values if not r.values or value in r.values)
+            mask &= some if r.operator in ("In", "Exists") else ~some
+        return mask
+
+    def _namespaces(self, selector: Selector) -> int:
+        """The Pods of the Namespaces that a selector fits."""
+        labels = self.snapshot.namespace_labels
+        return sum(mask for name, mask in self.namespace.items() if selector.matches(labels(name)))
+
+    def _port_name(self, name: str) -> int:
+        """The Pods whose port of that name is the one that is asked for."""
+        return sum(bit for bit, pod in self.pods if pod.named_port(name, self.protocol) == self.port)
 
     def peer(self, peer: PeerRule) -> int:
         """The Pods that a peer's selectors find."""
         if peer.namespaces is None:
-            return self.selector(peer.pods) & self.namespace.get(peer.namespace, 0) if peer.pods else 0
-        key = "namespaces", peer.namespaces
-        if key not in self._known:
-            labels = self.snapshot.namespace_labels
-            self._known[key] = sum(m for n, m in self.namespace.items() if peer.namespaces.matches(labels(n)))
-        return self._known[key] & self.selector(peer.pods or Selector())
+            return self.selector(peer.pods) & self.namespace.get(peer.ref.namespace, 0) if peer.pods else 0
+        return self.namespaces(peer.namespaces) & self.selector(peer.pods or Selector())
 
     def block(self, peer: PeerRule) -> int:
         """The ends that have an address in a peer's ipBlock."""
@@ -173,15 +173,8 @@ class _Masks:
         """The servers on which a rule's ports hold: all, or, for names, the Pods whose port of that name it is."""
         mask = 0 if rule.ports else self.everyone
         for p in (p for p in rule.ports if p.protocol == self.protocol):
-            mask |= self._port_name(p.name) if p.name else self.everyone * (p.first <= self.port <= p.last)
+            mask |= self.port_name(p.name) if p.name else self.everyone * (p.first <= self.port <= p.last)
         return mask
-
-    def _port_name(self, name: str) -> int:
-        key = "port", name
-        if key not in self._known:
-            pods = ((1 << i, peer.workload) for i, peer in enumerate(self.leaders))
-            self._known[key] = sum(bit for bit, p in pods if p and p.named_port(name, self.protocol) == self.port)
-        return self._known[key]
 
 
 def _rectangles(masks: _Masks, policies: Iterable[Policy]) -> tuple[dict[str, int], dict[str, dict[int, int]]]:
@@ -189,10 +182,10 @@ def _rectangles(masks: _Masks, policies: Iterable[Policy]) -> tuple[dict[str, in
     isolated = {INGRESS: 0, EGRESS: 0}
     rectangles: dict[str, dict[int, int]] = {INGRESS: defaultdict(int), EGRESS: defaultdict(int)}
     for p in policies:
-        own = masks.selector(p.selector) & masks.namespace.get(p.namespace, 0)
-        for direction in (d for d in (INGRESS, EGRESS) if own and p.rules(d) is not None):
+        own = masks.selector(p.selector) & masks.namespace.get(p.ref.namespace, 0)
+        for direction, rules in p.rules.items() if own else ():
             isolated[direction] |= own
-            for rule in p.rules(direction) or () if masks.protocol in DEFINED else ():
+            for rule in rules if masks.protocol in DEFINED else ():
                 for here, there in _sides(masks, rule, own, direction):
                     clients, servers = (there, here) if direction == INGRESS else (here, there)
                     rectangles[direction][clients] |= servers & masks.ports(rule)
@@ -225,36 +218,3 @@ def _cover(rectangles: Mapping[int, int], width: int) -> list[int]:
             rows[low.bit_length() - 1] |= servers
             left ^= low
     return rows
-
-
-@dataclass(frozen=True, slots=True)
-class PortClass:
-    """Ports of one protocol that no rule tells apart, as ranges (first, last)."""
-
-    protocol: str
-    ranges: tuple[tuple[int, int], ...]
-
-    @property
-    def port(self) -> int:
-        """A port of the class, to ask with."""
-        return self.ranges[0][0]
-
-    def __str__(self) -> str:
-        return f"{self.protocol} " + ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in self.ranges)
-
-
-def port_classes(snapshot: Snapshot) -> tuple[PortClass, ...]:
-    """Every (port, protocol) class that any rule distinguishes: a reachability for each is the whole truth."""
-    entries = list(dict.fromkeys(p for rule in _rules(compiled(snapshot).all) for p in rule.ports))
-    found = []
-    for protocol in DEFINED:
-        plain = [(p.first, p.last) for p in entries if p.protocol == protocol and not p.name]
-        names = {p.name for p in entries if p.protocol == protocol and p.name}
-        ports = [p for pod in snapshot.pods.values() for p in pod.ports if p.protocol == protocol]
-        named = {p.port for p in ports if p.name in names}
-        edges = {1, 65536, *(e for a, b in [*plain, *((n, n) for n in named)] for e in (max(a, 1), b + 1))}
-        classes: dict[Any, list[tuple[int, int]]] = defaultdict(list)
-        for a, b in pairwise(sorted(edges)):
-            classes[a if a in named else 0, *(first <= a <= last for first, last in plain)].append((a, b - 1))
-        found += [PortClass(protocol, tuple(ranges)) for ranges in classes.values()]
-    return tuple(found)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from k8snet.controlplane.policies import EGRESS, INGRESS
 from k8snet.controlplane.snapshot import Node, Pod
 from k8snet.dataplane import conntrack, policy, proxy
 from k8snet.dataplane.moment import Moment
@@ -184,9 +185,9 @@ def _policy_lets_pass(c: Crossing) -> bool:
     snapshot, packet, sides = c.log.moment.snapshot, c.packet, []
     ends = (_peer(c, packet.src) if c.sender is None else policy.Peer.pod(c.sender, packet.src), _peer(c, packet.dst))
     if c.sender is not None:
-        sides.append(policy.egress_verdict(snapshot, *ends, packet.dport, packet.protocol))
+        sides.append(policy.side(snapshot, EGRESS, *ends, packet.dport, packet.protocol))
     if c.fate == "forward" and c.log.wiring.holder(c.node.name, packet.dst):
-        sides.append(policy.ingress_verdict(snapshot, *ends, packet.dport, packet.protocol))
+        sides.append(policy.side(snapshot, INGRESS, *ends, packet.dport, packet.protocol))
     for side in sides:
         tolerated = c.log.reopened and side.allowed is False
         if side.policies:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from k8snet.controlplane.policies import EGRESS, INGRESS, PeerRule, Policy, compiled
 from k8snet.controlplane.snapshot import Pod, Service, Snapshot
-from k8snet.dataplane.policy import Peer, egress_verdict
+from k8snet.dataplane.policy import Peer, side
 from k8snet.manifests.addresses import in_cidr, parse_cidr
 from k8snet.manifests.kinds import Ref
 from k8snet.manifests.selectors import Selector
@@ -62,7 +63,7 @@ def _pods(snapshot: Snapshot, host_network: bool = False) -> list[Pod]:
 
 
 def _selected(snapshot: Snapshot, policy: Policy) -> list[Pod]:
-    return [p for p in _pods(snapshot) if p.namespace == policy.namespace and policy.selector.matches(p.labels)]
+    return [p for p in _pods(snapshot) if p.namespace == policy.ref.namespace and policy.selector.matches(p.labels)]
 
 
 def _not_enforced(snapshot: Snapshot, policy: Policy) -> Iterator[Finding]:
@@ -72,7 +73,7 @@ def _not_enforced(snapshot: Snapshot, policy: Policy) -> Iterator[Finding]:
 
 def _selects_nobody(snapshot: Snapshot, policy: Policy) -> Iterator[Finding]:
     if not _selected(snapshot, policy):
-        text = f"selects nobody: no Pod of namespace {policy.namespace} matches {str(policy.selector) or 'it'}"
+        text = f"selects nobody: no Pod of namespace {policy.ref.namespace} matches {str(policy.selector) or 'it'}"
         yield Finding("F22", policy.ref.at("spec.podSelector"), text)
 
 
@@ -92,8 +93,8 @@ def _types_surprise(snapshot: Snapshot, policy: Policy) -> Iterator[Finding]:
 
 def _dns_forgotten(snapshot: Snapshot, policy: Policy) -> Iterator[Finding]:
     dns = [p for p in _pods(snapshot) if p.namespace == "kube-system" and p.labels.get("k8s-app") == "kube-dns"]
-    for pod in _selected(snapshot, policy) if policy.egress is not None and dns else ():
-        udp, tcp = (egress_verdict(snapshot, Peer.pod(pod), Peer.pod(dns[0]), 53, p) for p in ("UDP", "TCP"))
+    for pod in _selected(snapshot, policy) if EGRESS in policy.rules and dns else ():
+        udp, tcp = (side(snapshot, EGRESS, Peer.pod(pod), Peer.pod(dns[0]), 53, p) for p in ("UDP", "TCP"))
         if not udp:
             what = "allows DNS by TCP alone" if tcp else "does not allow DNS"
             text = f"{what}: Pod {pod.key} cannot resolve names"
@@ -101,13 +102,14 @@ def _dns_forgotten(snapshot: Snapshot, policy: Policy) -> Iterator[Finding]:
             return
 
 
-def _matching(snapshot: Snapshot, peer: PeerRule) -> list[Pod]:
-    return [p for p in _pods(snapshot) if _in_scope(snapshot, peer, p.namespace) and _labelled(peer, p)]
+def _matching(snapshot: Snapshot, peer: PeerRule, host_network: bool = False) -> list[Pod]:
+    """The Pods that a peer's selectors would find; with *host_network* those that have its labels and are never found."""
+    return [p for p in _pods(snapshot, host_network) if _in_scope(snapshot, peer, p.namespace) and _labelled(peer, p)]
 
 
 def _in_scope(snapshot: Snapshot, peer: PeerRule, namespace: str) -> bool:
     if peer.namespaces is None:
-        return peer.pods is not None and namespace == peer.namespace
+        return peer.pods is not None and namespace == peer.ref.namespace
     return peer.namespaces.matches(snapshot.namespace_labels(namespace))
 
 
@@ -120,15 +122,14 @@ def _peer_matches_nothing(snapshot: Snapshot, policy: Policy) -> Iterator[Findin
         if peer.block or _matching(snapshot, peer):
             continue
         elsewhere = sorted({p.namespace for p in _pods(snapshot) if _labelled(peer, p)})
-        host = [p for p in _pods(snapshot, True) if _in_scope(snapshot, peer, p.namespace) and _labelled(peer, p)]
         names = {*snapshot.namespaces, *(p.namespace for p in _pods(snapshot))}
         if peer.namespaces is not None and not any(_in_scope(snapshot, peer, n) for n in names):
             at = peer.ref.at(f"{peer.ref.field}.namespaceSelector")
             yield Finding("F21", at, f"no Namespace is labelled {peer.namespaces}")
-        elif host:
+        elif host := _matching(snapshot, peer, host_network=True):
             yield Finding("F29", peer.ref, f"fits {host[0].key}, whose network is the node's: selectors never find it")
         elif peer.namespaces is None and elsewhere:
-            text = f"alone it means namespace {peer.namespace}; Pods {peer.pods} are in {', '.join(elsewhere[:3])}"
+            text = f"alone it means namespace {peer.ref.namespace}; Pods {peer.pods} are in {', '.join(elsewhere[:3])}"
             yield Finding("F20", peer.ref.at(f"{peer.ref.field}.podSelector"), text)
         else:
             yield Finding("", peer.ref, f"finds no Pod {peer.pods or ''}".rstrip())
@@ -140,7 +141,7 @@ def _and_or(snapshot: Snapshot, policy: Policy) -> Iterator[Finding]:
         pods = [p for p in rule.peers if p.namespaces is None and p.pods is not None]
         if spaces and pods:
             which = f"namespaces {str(spaces[0].namespaces) or 'of any label'}"
-            text = f"two items mean either: all Pods of {which}, or Pods {pods[0].pods} of {policy.namespace}"
+            text = f"two items mean either: all Pods of {which}, or Pods {pods[0].pods} of {policy.ref.namespace}"
             yield Finding("F19", spaces[0].ref, text)
 
 
@@ -149,22 +150,22 @@ def _service_port(snapshot: Snapshot, policy: Policy) -> Iterator[Finding]:
         servers = _selected(snapshot, policy)
         if rule.side == "to":
             servers = [p for peer in rule.peers for p in _matching(snapshot, peer)]
-        for port in (p for p in rule.ports if not p.name and p.first == p.last):
-            for service in snapshot.services.values():
-                pod_port = _behind(service, servers, port.first, port.protocol)
-                if pod_port:
-                    text = f"{port.first} is the port of Service {service.key}, its Pods take it on {pod_port}"
-                    yield Finding("F24", port.ref.at(f"{port.ref.field}.port"), text)
+        plain = [p for p in rule.ports if not p.name and p.first == p.last]
+        for port, service in product(plain, snapshot.services.values()):
+            if pod_port := _behind(service, servers, port.first, port.protocol):
+                text = f"{port.first} is the port of Service {service.key}, its Pods take it on {pod_port}"
+                yield Finding("F24", port.ref.at(f"{port.ref.field}.port"), text)
 
 
 def _behind(service: Service, servers: list[Pod], number: int, protocol: str) -> int | str | None:
     """Where a Service that takes *number* passes it on to these Pods; None if on that number, or if a Pod declares it."""
-    chosen = service.selector.matches if service.selector else lambda labels: False
-    pods = [p for p in servers if p.namespace == service.namespace and chosen(p.labels)]
-    if any((c.port, c.protocol) == (number, protocol) for p in pods for c in p.ports):
+    chosen = service.selector
+    pods = [p for p in servers if chosen and p.namespace == service.namespace and chosen.matches(p.labels)]
+    if not pods or any((c.port, c.protocol) == (number, protocol) for p in pods for c in p.ports):
         return None
-    targets = [e.target_port for e in service.ports if (e.port, e.protocol) == (number, protocol)]
-    return targets[0] if pods and targets and targets[0] != number else None
+    targets = (e.target_port for e in service.ports if (e.port, e.protocol) == (number, protocol))
+    target = next(targets, number)
+    return target if target != number else None
 
 
 def _inside_block(snapshot: Snapshot, policy: Policy) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
-from k8snet.controlplane.policies import EGRESS, PeerRule, Rule, compiled
+from k8snet.controlplane.policies import EGRESS, SIDES, PeerRule, Policy, Rule, compiled
 from k8snet.controlplane.snapshot import Pod, Snapshot
 from k8snet.dataplane import policy
 from k8snet.dataplane.policy import Peer, SideVerdict, Tried, Verdict
@@ -76,63 +76,64 @@ class NearestMiss:
 
 def nearest_miss(snapshot: Snapshot, verdict: Verdict) -> NearestMiss:
     """The smallest single change at each end that blocks; where the verdict is allowed, the rules that allow it."""
-    if verdict.allowed:
-        sides = [side for side in (verdict.egress, verdict.ingress) if side.rule]
-        allowing = (
-            (s.direction, [rule.ref for _, rule, t in _tried(snapshot, verdict, s) if t.allowed]) for s in sides
-        )
-        return NearestMiss(rules=tuple((direction, tuple(refs)) for direction, refs in allowing))
-    changes = []
-    for side in verdict.blocked_by:
-        candidates = sorted(_candidates(snapshot, verdict, side), key=lambda change: SIZES.index(change.kind))
-        changes += [next(c for c in candidates if _works(c.apply(snapshot), verdict, side))]
-    return NearestMiss(tuple(changes))
+    if not verdict.allowed:
+        return NearestMiss(tuple(_smallest(snapshot, verdict, side) for side in verdict.blocked_by))
+    rules = []
+    for side in (s for s in (verdict.egress, verdict.ingress) if s.rule):
+        allowing = (rule.ref for _, rule, tried in _tried(snapshot, verdict, side) if tried.allowed)
+        rules.append((side.direction, tuple(allowing)))
+    return NearestMiss(rules=tuple(rules))
 
 
-def _ends(verdict: Verdict, side: SideVerdict) -> tuple[Pod, Peer]:
-    """The isolated Pod and the other end; to be asked only where a policy had a say."""
-    own, other = (verdict.source, verdict.destination)[:: 1 if side.direction == EGRESS else -1]
-    assert own.workload is not None
-    return own.workload, other
+def _smallest(snapshot: Snapshot, verdict: Verdict, side: SideVerdict) -> Change:
+    """The smallest change after which this end does not block any more, nor one that did not before."""
+    others = {s.direction for s in verdict.blocked_by} - {side.direction}
+    for change in sorted(_candidates(snapshot, verdict, side), key=lambda c: SIZES.index(c.kind)):
+        after, ends = change.apply(snapshot), (verdict.source, verdict.destination)
+        a, b = (Peer(e.address, after.pods[e.who.key]) if isinstance(e.who, Pod) else e for e in ends)
+        again = policy.verdict(after, a, b, verdict.port, verdict.protocol)
+        if {s.direction for s in again.blocked_by} <= others:
+            return change
+    raise AssertionError("a rule of its own always works")
 
 
-def _tried(snapshot: Snapshot, verdict: Verdict, side: SideVerdict) -> Iterator[tuple[Object, Rule, Tried]]:
+def _tried(snapshot: Snapshot, verdict: Verdict, side: SideVerdict) -> Iterator[tuple[Policy, Rule, Tried]]:
     """Every rule of one end, tried, with the policy that it stands in."""
-    (own, other), server = _ends(verdict, side), verdict.destination.workload
-    for p in compiled(snapshot).selecting(own, side.direction):
-        for rule in p.rules(side.direction) or ():
-            yield p.obj, rule, policy.try_rule(snapshot, rule, other, server, verdict.port, verdict.protocol)
+    other, server = _other(verdict, side), verdict.destination.workload
+    for p in _policies(snapshot, verdict, side):
+        for rule in p.rules[side.direction]:
+            yield p, rule, policy.try_rule(snapshot, rule, other, server, verdict.port, verdict.protocol)
 
 
-def _works(after: Snapshot, verdict: Verdict, side: SideVerdict) -> bool:
-    """Whether that end lets it through after a change; where it alone blocked, both ends."""
-    ends = verdict.source, verdict.destination
-    a, b = (Peer(e.address, after.pods[e.who.key]) if isinstance(e.who, Pod) else e for e in ends)
-    again = policy.verdict(after, a, b, verdict.port, verdict.protocol)
-    own = again.egress if side.direction == EGRESS else again.ingress
-    return bool(again if len(verdict.blocked_by) == 1 else own)
+def _policies(snapshot: Snapshot, verdict: Verdict, side: SideVerdict) -> tuple[Policy, ...]:
+    """The policies that isolate one end; to be asked only where a policy had a say."""
+    own = (verdict.source if side.direction == EGRESS else verdict.destination).workload
+    return compiled(snapshot).selecting(own, side.direction) if own else ()
+
+
+def _other(verdict: Verdict, side: SideVerdict) -> Peer:
+    return verdict.destination if side.direction == EGRESS else verdict.source
 
 
 def _candidates(snapshot: Snapshot, verdict: Verdict, side: SideVerdict) -> Iterator[Change]:
-    own, other = _ends(verdict, side)
-    name, peers = ("egress", "to") if side.direction == EGRESS else ("ingress", "from")
+    name, peers, other = side.direction.lower(), SIDES[side.direction], _other(verdict, side)
     asked, entry = f"{verdict.port}/{verdict.protocol}", {"port": verdict.port, "protocol": verdict.protocol}
-    for obj, rule, tried in _tried(snapshot, verdict, side):
-        written = _look(obj, _steps(rule.ref.field))
+    for p, rule, tried in _tried(snapshot, verdict, side):
+        written = _look(p.obj, _steps(rule.ref.field))
         if not tried.checks[0].met:
             items = written[peers]
             for number, peer in enumerate(rule.peers):
                 yield from _peer_changes(snapshot, rule, peer, other, items, number)
             text = f"{rule.ref} had one more item in {peers}, for {other}"
             yield Change("peer", _at(rule.ref, peers), [*items, _peer_for(other)], text)
-        for p in rule.ports:
-            fits = not p.name and p.first <= verdict.port <= p.last
-            text = f"{rule.ref} had an entry for {asked} beside {p}"
+        for port in rule.ports:
+            fits = not port.name and port.first <= verdict.port <= port.last
+            text = f"{rule.ref} had an entry for {asked} beside {port}"
             yield Change("protocol" if fits else "port", _at(rule.ref, "ports"), [*written["ports"], entry], text)
-    for policy_ in compiled(snapshot).selecting(own, side.direction):
-        rules = [*((policy_.obj.get("spec") or {}).get(name) or ()), {peers: [_peer_for(other)], "ports": [entry]}]
-        text = f"{policy_.ref} had one more {name} rule, for {other} on {asked}"
-        yield Change("rule", policy_.ref.at(f"spec.{name}"), rules, text)
+    for p in _policies(snapshot, verdict, side):
+        rules = [*((p.obj.get("spec") or {}).get(name) or ()), {peers: [_peer_for(other)], "ports": [entry]}]
+        text = f"{p.ref} had one more {name} rule, for {other} on {asked}"
+        yield Change("rule", p.ref.at(f"spec.{name}"), rules, text)
 
 
 def _peer_changes(
@@ -142,8 +143,7 @@ def _peer_changes(
     if pod is None or peer.block:
         return
     yield from _label_changes(pod.ref, pod.labels, peer.pods)
-    if pod.namespace in snapshot.namespaces:
-        space = snapshot.namespaces[pod.namespace]
+    if space := snapshot.namespaces.get(pod.namespace):
         yield from _label_changes(space.ref, space.labels, peer.namespaces)
     if peer.namespaces is None:
         text = f"{peer.ref} had a namespaceSelector for {pod.namespace} in the same item"

@@ -9,11 +9,11 @@ Facts: the API documentation of networking.k8s.io/v1 NetworkPolicy; the kubernet
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from itertools import product
+from typing import TypeVar
 
 from k8snet.controlplane.policies import EGRESS, INGRESS, PeerRule, PortRule, Rule, compiled
 from k8snet.controlplane.snapshot import Node, Pod, Snapshot
@@ -173,45 +173,16 @@ class Verdict:
         """The ends that block it."""
         return tuple(s for s in (self.egress, self.ingress) if s.allowed is False)
 
-    @property
-    def undefined(self) -> str:
-        """Why there is no defined answer; empty if there is one."""
-        return "" if self.allowed is not None else next(s.why for s in (self.egress, self.ingress) if s.allowed is None)
-
     def __bool__(self) -> bool:
         return bool(self.allowed)
 
-    def _title(self) -> str:
-        what = f"port {self.port}/{self.protocol}" if self.protocol in DEFINED else self.protocol
-        return f"{self.source} to {self.destination}, {what}: {_WORD[self.allowed]}"
-
     def __str__(self) -> str:
+        what = f"port {self.port}/{self.protocol}" if self.protocol in DEFINED else self.protocol
+        title = f"{self.source} to {self.destination}, {what}: {_WORD[self.allowed]}"
         lines = [*self.egress.lines(), *self.ingress.lines()]
-        return "\n".join([self._title(), *(f"{'  ' * (depth + 1)}{text}" for depth, text in lines)])
+        return "\n".join([title, *(f"{'  ' * (depth + 1)}{text}" for depth, text in lines)])
 
-    def __repr__(self) -> str:
-        return str(self)
-
-    def to_html(self) -> str:
-        """The same account as a list that unfolds, without script or style: it survives in an untrusted notebook."""
-        parts = [f"<p><strong>{html.escape(self._title())}</strong></p>"]
-        for side in (self.egress, self.ingress):
-            (_, head), *rest = side.lines()
-            items = "".join(f"<li>{'&nbsp;' * 4 * (depth - 1)}{html.escape(text)}</li>" for depth, text in rest)
-            parts.append(f"<details open><summary>{html.escape(head)}</summary><ul>{items}</ul></details>")
-        return "".join(parts)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The same as plain data (JSON); references and ends as text."""
-        return {**_plain(self), "allowed": self.allowed, "undefined": self.undefined}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, (Ref, Peer)):
-        return str(value)
-    if isinstance(value, tuple):
-        return [_plain(v) for v in value]
-    return {f.name: _plain(getattr(value, f.name)) for f in fields(value)} if is_dataclass(value) else value
+    __repr__ = __str__
 
 
 def verdict(snapshot: Snapshot, source: Peer, destination: Peer, port: int, protocol: str = "TCP") -> Verdict:
@@ -221,37 +192,26 @@ def verdict(snapshot: Snapshot, source: Peer, destination: Peer, port: int, prot
     the source has too.
     """
     source, destination = _one_family(source, destination)
-    sides = [side(snapshot, source, destination, port, protocol) for side in (egress_verdict, ingress_verdict)]
-    return Verdict(source, destination, port, protocol.upper(), *sides)
+    egress, ingress = (side(snapshot, d, source, destination, port, protocol) for d in (EGRESS, INGRESS))
+    return Verdict(source, destination, port, protocol.upper(), egress, ingress)
 
 
 def _one_family(source: Peer, destination: Peer) -> tuple[Peer, Peer]:
-    for there in destination.addresses:
-        for here in source.addresses:
-            if family(here) == family(there):
-                return Peer(here, source.who), Peer(there, destination.who)
+    for there, here in product(destination.addresses, source.addresses):
+        if family(here) == family(there):
+            return Peer(here, source.who), Peer(there, destination.who)
     return source, destination
 
 
-def egress_verdict(
-    snapshot: Snapshot, source: Peer, destination: Peer, port: int, protocol: str = "TCP"
+def side(
+    snapshot: Snapshot, direction: str, source: Peer, destination: Peer, port: int, protocol: str = "TCP"
 ) -> SideVerdict:
-    """What the policies at the source say; to be asked at the source's node, with the destination after any DNAT."""
-    return _side(snapshot, EGRESS, source, destination, destination.workload, port, protocol)
+    """What the policies at one end say, in the order in which the plugin takes the decision.
 
-
-def ingress_verdict(
-    snapshot: Snapshot, source: Peer, destination: Peer, port: int, protocol: str = "TCP"
-) -> SideVerdict:
-    """What the policies at the destination say; to be asked at its node, with the source as the packet carries it
-    there (`peer_at` finds who that is)."""
-    return _side(snapshot, INGRESS, destination, source, destination.workload, port, protocol)
-
-
-def _side(
-    snapshot: Snapshot, direction: str, here: Peer, there: Peer, server: Pod | None, port: int, protocol: str
-) -> SideVerdict:
-    """One end's decision, in the order in which it is taken."""
+    Egress is to be asked at the source's node, with the destination after any DNAT; Ingress at the destination's node,
+    with the source as the packet carries it there (`peer_at` finds who that is).
+    """
+    here, there = (source, destination) if direction == EGRESS else (destination, source)
     pod, protocol = here.workload, protocol.upper()
     if pod is None:
         why = _HOST_NETWORK if isinstance(here.who, Pod) else "policies isolate Pods only"
@@ -263,7 +223,8 @@ def _side(
         return answer(True, "nothing in this cluster enforces NetworkPolicy: the network plugin ignores it")
     if there.workload is not None and there.workload.key == pod.key:
         return answer(True, "a Pod always reaches itself")
-    if direction == INGRESS and there.host and there.host == pod.node:
+    own_node = bool(there.host) and there.host == pod.node
+    if direction == INGRESS and own_node:
         return answer(True, f"node {pod.node} always reaches the Pods that it runs")
     # a tier above NetworkPolicy would decide here
     if not policies:
@@ -271,16 +232,16 @@ def _side(
         return answer(True, f"no policy selects it for {direction}, so it is not isolated")
     if protocol not in DEFINED:
         return answer(None, f"NetworkPolicy is defined for TCP, UDP and SCTP; what it does to {protocol} is not")
-    tried: list[Tried] = []
-    for rule in (rule for policy in policies for rule in policy.rules(direction) or ()):
-        tried.append(try_rule(snapshot, rule, there, server, port, protocol))
+    tried: tuple[Tried, ...] = ()
+    for rule in (rule for policy in policies for rule in policy.rules[direction]):
+        tried += (try_rule(snapshot, rule, there, destination.workload, port, protocol),)
         if tried[-1].allowed:
             by = tried[-1].checks[0].ref
             note = _BLOCK_NOTE if isinstance(there.who, Pod) and by.field.endswith("ipBlock") else ""
-            return answer(True, "a rule allows it", tried=tuple(tried), rule=by, note=note)
+            return answer(True, "a rule allows it", tried=tried, rule=by, note=note)
     why = f"it is isolated for {direction}, and " + ("none of the rules matches" if tried else "there is no rule")
-    note = _NODE_NOTE if there.host and there.host == pod.node else ""
-    return answer(False, why, tried=tuple(tried), rule=refs[0].at("spec.podSelector"), note=note)
+    note = _NODE_NOTE if own_node else ""
+    return answer(False, why, tried=tried, rule=refs[0].at("spec.podSelector"), note=note)
 
 
 _HOST_NETWORK = "its network is its node's (hostNetwork): the API leaves this open, and plugins do not isolate it"
@@ -309,23 +270,22 @@ def _alternatives(entries: Sequence[Entry], check: Callable[[Entry], Check]) -> 
 
 
 def _check_peer(snapshot: Snapshot, peer: PeerRule, there: Peer) -> Check:
-    failed = _block_failure(peer, there) if peer.block else _selector_failure(snapshot, peer, there)
-    if failed:
-        return Check(peer.ref.at(f"{peer.ref.field}{failed[0]}"), False, failed[1])
-    if peer.block:
-        return Check(peer.ref.at(f"{peer.ref.field}.ipBlock"), True, f"{there.address} is in {peer.block}")
-    return Check(peer.ref, True, f"selects {there}")
+    part, problem = _block_problem(peer, there) if peer.block else _selector_problem(snapshot, peer, there)
+    met = f"{there.address} is in {peer.block}" if peer.block else f"selects {there}"
+    return Check(peer.ref.at(peer.ref.field + part), not problem, problem or met)
 
 
-def _block_failure(peer: PeerRule, there: Peer) -> tuple[str, str] | None:
+def _block_problem(peer: PeerRule, there: Peer) -> tuple[str, str]:
+    """The part of the entry that decides, and why it does not take the other end; empty if it does."""
     if not in_cidr(there.address, peer.block):
         return ".ipBlock", f"{there.address or there} is not in {peer.block}"
     hole = next((e for e in peer.excepts if in_cidr(there.address, e)), None)
-    return (".ipBlock.except", f"{there.address} is in the exception {hole}") if hole else None
+    return (".ipBlock.except", f"{there.address} is in the exception {hole}") if hole else (".ipBlock", "")
 
 
-def _selector_failure(snapshot: Snapshot, peer: PeerRule, there: Peer) -> tuple[str, str] | None:
-    pod = there.workload
+def _selector_problem(snapshot: Snapshot, peer: PeerRule, there: Peer) -> tuple[str, str]:
+    """As `_block_problem`."""
+    pod, own = there.workload, peer.ref.namespace
     if pod is None:
         return "", f"selectors find Pods with an address of their own, and {there} is none"
     if peer.namespaces is not None:
@@ -334,11 +294,10 @@ def _selector_failure(snapshot: Snapshot, peer: PeerRule, there: Peer) -> tuple[
             return ".namespaceSelector", text
     elif peer.pods is None:
         return "", "an empty entry matches nobody"
-    elif pod.namespace != peer.namespace:
-        return ".podSelector", f"alone it means namespace {peer.namespace}; {there} is in {pod.namespace}"
-    if peer.pods is not None and (text := _lacks(peer.pods, pod.labels, str(there))):
-        return ".podSelector", text
-    return None
+    elif pod.namespace != own:
+        return ".podSelector", f"alone it means namespace {own}; {there} is in {pod.namespace}"
+    text = _lacks(peer.pods, pod.labels, str(there)) if peer.pods else ""
+    return (".podSelector", text) if text else ("", "")
 
 
 def _lacks(selector: Selector, labels: Labels, whose: str) -> str:

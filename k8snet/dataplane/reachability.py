@@ -16,15 +16,13 @@ from typing import TYPE_CHECKING, Any
 from k8snet.controlplane.policies import INGRESS, compiled
 from k8snet.controlplane.snapshot import Pod, Snapshot
 from k8snet.dataplane import allpairs, policy
-from k8snet.dataplane.allpairs import End, PortClass, Solution, port_classes
+from k8snet.dataplane.allpairs import End, Solution
 from k8snet.dataplane.policy import DEFINED, Peer, Verdict
 from k8snet.manifests.addresses import parse_cidr
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-__all__ = ["Difference", "Group", "PortClass", "Reachability", "port_classes", "reachability"]
 
 Pair = tuple[str, str]
 
@@ -96,18 +94,13 @@ class Reachability:
         """The cells as a numpy array of booleans: row i, column j says whether client i may connect to server j."""
         import numpy as np
 
-        text = "".join(self.solution.rows).encode()
-        groups = np.frombuffer(text, np.uint8).reshape(len(self.solution.rows), -1) == ord(".")
-        lines, columns = ([self.solution.group_of[n] for n in names] for names in (self.clients, self.servers))
-        result: NDArray[np.bool_] = groups[:, columns][lines]
-        for i, client in enumerate(self.clients):
-            result[i, self._always(client)] = True
-        return result
+        signs = np.frombuffer("".join(self.rows()).encode(), np.uint8)
+        cells: NDArray[np.bool_] = signs.reshape(len(self.clients), len(self.servers)) == ord(".")
+        return cells
 
     def allowed(self, client: str, server: str) -> bool:
         """One cell."""
-        here, there = (self.solution.group_of[name] for name in (client, server))
-        return self.solution.rows[here][there] == "." or self._column[server] in self._always(client)
+        return self.row(client)[self._column[server]] == "."
 
     def why(self, client: str, server: str) -> Verdict:
         """The verdict behind one cell, with every rule tried."""
@@ -134,10 +127,10 @@ class Reachability:
 
         *expected* maps (client, server) to True or False, or is a function of both that answers None for "no matter".
         """
+        asked = expected if callable(expected) else lambda *pair: expected.get(pair)
         for client in self.clients:
             for server, cell in zip(self.servers, self.row(client), strict=True):
-                wanted = expected(client, server) if callable(expected) else expected.get((client, server))
-                if wanted is not None and wanted != (cell == "."):
+                if asked(client, server) not in (None, cell == "."):
                     return client, server, self.why(client, server)
         return None
 
@@ -191,13 +184,7 @@ class Reachability:
         lines = [f"  {name}: reaches {row.count('.')} groups" for name, row in reached]
         return "\n".join([head, *lines, f"  … and {len(names) - 40} more"])
 
-    def __repr__(self) -> str:
-        return str(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Rows and names as plain data (JSON)."""
-        names = {"clients": list(self.clients), "servers": list(self.servers)}
-        return {"port": self.port, "protocol": self.protocol, **names, "rows": list(self.rows())}
+    __repr__ = __str__
 
 
 def _kind(end: End, keys: Iterable[str]) -> str:
@@ -255,8 +242,7 @@ class Difference:
             lines += [f"  {sign} … and {len(pairs) - 20} more"] if len(pairs) > 20 else []
         return "\n".join(lines)
 
-    def __repr__(self) -> str:
-        return str(self)
+    __repr__ = __str__
 
 
 def _sign(before: str, after: str) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from k8snet.controlplane.policies import PeerRule, Policy, PortRule, Rule
+from k8snet.controlplane.policies import EGRESS, INGRESS, SIDES, PeerRule, Policy, PortRule, Rule
 from k8snet.manifests.selectors import Selector
 
+_VERBS = {INGRESS: "accept", EGRESS: "open"}
+_FREE = {INGRESS: "What they accept is not limited.", EGRESS: "What they open themselves is not limited."}
 _NAME = "kubernetes.io/metadata.name"
 
 
@@ -15,34 +17,18 @@ def sentence(policy: Policy) -> str:
 
     It speaks of this policy alone: others may allow more, none can take back what this one allows.
     """
-    whom = f"{_pods(policy.selector)} of namespace {policy.namespace}"
-    said = []
-    if policy.ingress is not None:
-        said.append(f"{whom} accept {_allowed(policy.ingress, 'from')}.")
-    if policy.egress is not None:
-        said.append(f"{'They' if said else whom} open {_allowed(policy.egress, 'to')}.")
-    if policy.egress is None:
-        said.append("What they open themselves is not limited.")
-    elif policy.ingress is None:
-        said.append("What they accept is not limited.")
-    text = " ".join(said)
-    return text[0].upper() + text[1:]
+    limited = [f"{_VERBS[d]} {_allowed(rules, SIDES[d])}." for d, rules in policy.rules.items()]
+    free = [text for d, text in _FREE.items() if d not in policy.rules]
+    text = f"{_pods(policy.selector)} of namespace {policy.ref.namespace} {' They '.join(limited)}"
+    return " ".join([text[0].upper() + text[1:], *free])
 
 
 def _allowed(rules: Sequence[Rule], side: str) -> str:
     if not rules:
         return "no connections"
-    texts = [
-        f"connections {side} {_either([_peer(p) for p in r.peers] or [_ANYONE])}, on {_ports(r.ports)}" for r in rules
-    ]
+    peers = [", or ".join(map(_peer, r.peers)) or "anyone, inside and outside the cluster" for r in rules]
+    texts = [f"connections {side} {who}, on {_ports(r.ports)}" for who, r in zip(peers, rules, strict=True)]
     return "; or ".join(texts) + ("" if any(not r.peers and not r.ports for r in rules) else ", and nothing else")
-
-
-_ANYONE = "anyone, inside and outside the cluster"
-
-
-def _either(texts: Sequence[str]) -> str:
-    return texts[0] if len(texts) == 1 else ", or ".join(texts)
 
 
 def _peer(peer: PeerRule) -> str:
@@ -53,15 +39,10 @@ def _peer(peer: PeerRule) -> str:
         return f"{pods} of the same namespace" if peer.pods is not None else "nobody (an empty entry)"
     if peer.namespaces.everything:
         return f"{pods} of every namespace"
-    names = [
-        next(iter(r.values))
-        for r in peer.namespaces.requirements
-        if r.key == _NAME and r.operator == "In" and len(r.values) == 1
-    ]
-    alone = len(peer.namespaces.requirements) == 1
-    return f"{pods} of " + (
-        f"namespace {names[0]}" if names and alone else f"every namespace labelled {peer.namespaces}"
-    )
+    first, *more = peer.namespaces.requirements
+    if first.key == _NAME and first.operator == "In" and len(first.values) == 1 and not more:
+        return f"{pods} of namespace {next(iter(first.values))}"
+    return f"{pods} of every namespace labelled {peer.namespaces}"
 
 
 def _pods(selector: Selector) -> str:

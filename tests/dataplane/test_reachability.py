@@ -12,11 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.reachability import port_classes
 from k8snet.controlplane.settings import Settings
 from k8snet.controlplane.snapshot import Snapshot
 from k8snet.dataplane import policy
 from k8snet.dataplane.nearest import nearest_miss
-from k8snet.dataplane.reachability import port_classes, reachability
+from k8snet.dataplane.reachability import reachability
 from k8snet.manifests.errors import ApiError
 from tests.dataplane import naive_policy
 from tests.dataplane.policy_objects import SEED_POLICY, namespace, pod, policies, random_cluster, shop
