@@ -9,7 +9,7 @@ plugin/backend_lookup.go, plugin/cache, and kubeadm's Corefile.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from k8snet.controlplane.snapshot import Snapshot
@@ -80,9 +80,8 @@ def answer(snapshot: Snapshot, name: str, qtype: str = "A", server_ips: tuple[st
     zone = max((z for z in options.zones if below(z, name)), key=len, default="")
     reply = None
     if zone:
-        known = index(snapshot)
-        own = server_ips or known.any_server()
-        reply = _from_cluster(_Question(known, name, name[len(name) - len(zone) :], qtype, own, depth))
+        own = server_ips or index(snapshot).any_server()
+        reply = _from_cluster(_Question(index(snapshot), name, name[len(name) - len(zone) :], qtype, own, depth))
     return _through_cache(reply or _forward(snapshot, name, qtype), options.cache)
 
 
@@ -98,29 +97,28 @@ def outside(snapshot: Snapshot, name: str, qtype: str) -> Answer:
     """What a resolver outside the cluster answers: the records of ``settings.internet``, aliases followed."""
     internet, name, qtype = snapshot.settings.internet, absolute(name), qtype.upper()
     records: list[Record] = []
-    target, known = name, False
+    target = name
     for _ in range(8):
         if target.lower() in {n.lower() for n in internet.servfail}:
             return Answer(name, qtype, "SERVFAIL", tuple(records), ra=True, why=f"the servers of {target} fail")
         here = [r for r in internet.records if r[0].lower() == target.lower()]
-        known = bool(here)
         alias = next((r for r in here if r[1] == "CNAME"), None)
         matching = [alias] if alias else [r for r in here if r[1] == qtype]
         records += [Record(target, r[1], r[2], int(r[3]) if len(r) > 3 else 300) for r in matching]
         if alias is None or qtype == "CNAME":
             break
         target = absolute(alias[2])
-    rcode, why = "NOERROR" if known else "NXDOMAIN", "said by the resolver outside the cluster"
+    rcode, why = "NOERROR" if here else "NXDOMAIN", "said by the resolver outside the cluster"
     return Answer(name, qtype, rcode, tuple(records), ra=True, why=why)
 
 
 def _through_cache(reply: Answer, seconds: int) -> Answer:
     """The cache plugin writes one TTL on all records of a reply: the smallest, at least 5 s, at most its own limit."""
     sections = (reply.answers, reply.authority, reply.additional)
-    smallest = min((r.ttl for section in sections for r in section), default=0)
-    if not seconds or not any(sections):
+    ttls = [r.ttl for section in sections for r in section]
+    if not seconds or not ttls:
         return reply
-    ttl = min(max(smallest, 5), seconds)
+    ttl = min(max(min(ttls), 5), seconds)
     a, b, c = (tuple(replace(r, ttl=ttl) for r in section) for section in sections)
     return replace(reply, answers=a, authority=b, additional=c)
 
@@ -130,7 +128,8 @@ def _through_cache(reply: Answer, seconds: int) -> Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """One question inside the server. ``name`` and ``zone`` keep the case in which they were asked."""
+    """One question inside the server. ``name`` and ``zone`` keep the case in which they were asked; ``aliases`` are
+    those that led here."""
 
     index: Index
     name: str
@@ -138,6 +137,7 @@ class _Question:
     type: str
     server_ips: tuple[str, ...]
     depth: int
+    aliases: tuple[str, ...] = ()
 
     @property
     def labels(self) -> list[str]:
@@ -150,7 +150,7 @@ class _Question:
             return [h for h in self.index.name_servers(self.server_ips) if h.type == self.type]
         parsed = parse(self.labels, self.index.options.zonal)
         if parsed.namespace and (below("in-addr.arpa.", self.name) or below("ip6.arpa.", self.name)):
-            raise NoName("a reverse zone holds no Services", 1)
+            raise NoName("a reverse zone holds no Services")
         return self.index.find(parsed)
 
     def record(self, type_: str, data: str, name: str = "") -> Record:
@@ -194,7 +194,7 @@ def soa(zone: str, ttl: int) -> Record:
 _Sections = tuple[list[Record], list[Record]]
 
 
-def _addresses(q: _Question, seen: tuple[str, ...] = ()) -> _Sections:
+def _addresses(q: _Question) -> _Sections:
     """A or AAAA; an ExternalName is followed: inside the zone here, outside of it by asking the whole server again."""
     records: list[Record] = []
     for hit in q.hits():
@@ -202,18 +202,18 @@ def _addresses(q: _Question, seen: tuple[str, ...] = ()) -> _Sections:
             ip = ipaddress.ip_address(hit.host)
             records.append(q.record(q.type, str(getattr(ip, "ipv4_mapped", None) or ip)))
         elif hit.type == "CNAME":
-            records += _alias(q, absolute(hit.host), seen)
+            records += _alias(q, absolute(hit.host))
     return _unique(records), []
 
 
-def _alias(q: _Question, target: str, seen: tuple[str, ...]) -> list[Record]:
-    if below(q.name, target) or len(seen) > 7 or target in seen:
+def _alias(q: _Question, target: str) -> list[Record]:
+    if below(q.name, target) or len(q.aliases) > 7 or target in q.aliases:
         return []
     alias = q.record("CNAME", target)
     if not below(q.zone, target):
         return [alias, *answer(q.index.snapshot, target, q.type, q.server_ips, q.depth + 1).answers]
     try:
-        rest, _ = _addresses(replace(q, name=target), (*seen, target))
+        rest, _ = _addresses(replace(q, name=target, aliases=(*q.aliases, target)))
     except NoName:
         rest = []
     return [alias, *rest] if rest else []
@@ -250,8 +250,8 @@ def _ptr(q: _Question) -> _Sections:
     def shown(namespace: str) -> bool:
         return not known.options.namespaces or known.exposed(namespace)
 
-    service = known.snapshot.service_by_ip.get(ip)
     owners = [h.owner for h in known.reverse.get(ip, ()) if shown(h.rule.namespace)]
+    service = known.snapshot.service_by_ip.get(ip)
     if service and shown(service.namespace):
         owners = [f"{service.name}.{service.namespace}.svc"]
     if not owners:
@@ -287,66 +287,10 @@ def _other(q: _Question) -> _Sections:
     return [], []
 
 
-_BY_TYPE: dict[str, Callable[[_Question], _Sections]] = {
-    "A": _addresses,
-    "AAAA": _addresses,
-    "SRV": _srv,
-    "CNAME": _cname,
-    "TXT": _txt,
-    "PTR": _ptr,
-    "SOA": _soa,
-    "NS": _ns,
-}
-
-
 def _unique(records: Iterable[Record]) -> list[Record]:
     return list(dict.fromkeys(records))
 
 
-# Explanation
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """How the server reads a name: its zone, then each label from the right, with what it means; and the reply.
-
-    ``failed`` is the number of the part at which reading stops, 0 if it does not.
-    """
-
-    parts: tuple[tuple[str, str], ...]
-    failed: int
-    reply: Answer
-
-    def __str__(self) -> str:
-        width = max(len(label) for label, _ in self.parts)
-        lines = [f"  {label:<{width}}  {text}" for label, text in self.parts]
-        if self.failed:
-            lines[self.failed] = "✗" + lines[self.failed][1:]
-        return "\n".join([self.reply.name, *lines, f"= {self.reply.status}: {self.reply.why}"])
-
-
-MEANINGS = {
-    "svc": ("names of Services", "Namespace", "Service", "endpoint: a hostname, or an address with hyphens"),
-    "pod": ("addresses of Pods", "Namespace", "an address with hyphens"),
-}
-
-
-def explain(snapshot: Snapshot, name: str, qtype: str = "A") -> Explanation:
-    """Which label of a name means what, and at which one it fails."""
-    reply, options = answer(snapshot, name, qtype), snapshot.settings.corefile
-    zone = max((z for z in options.zones if below(z, reply.name)), key=len, default="")
-    if not zone or zone.endswith("arpa."):
-        meaning = "an address, read from the right" if zone else "in no zone of the cluster: forwarded"
-        return Explanation(((reply.name, meaning),), 0, reply)
-    left = _Question(index(snapshot), reply.name, zone, qtype, (), 0).labels
-    labels = left[::-1]
-    meanings = [*MEANINGS.get("".join(labels[:1]), ("must be svc or pod",))]
-    if len(labels) == 5 and labels[0] == "svc":
-        meanings[3:] = ["protocol of a named port", "name of the port"]
-    meanings += ["stands for nothing here"] * (len(labels) - len(meanings))
-    failed = 0
-    try:
-        index(snapshot).find(parse(left, options.zonal))
-    except NoName as miss:
-        failed = min(miss.label, len(labels))
-    return Explanation(((zone, "the cluster's zone"), *zip(labels, meanings, strict=False)), failed, reply)
+_BY_TYPE = {
+    "A": _addresses, "AAAA": _addresses, "SRV": _srv, "CNAME": _cname, "TXT": _txt, "PTR": _ptr, "SOA": _soa, "NS": _ns,
+}  # fmt: skip

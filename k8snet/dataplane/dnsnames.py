@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import ipaddress
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
-from weakref import WeakKeyDictionary
+from functools import cached_property, lru_cache
+from itertools import product
 
 from k8snet.controlplane.snapshot import Service, Slice, Snapshot
 from k8snet.manifests.addresses import is_ip
@@ -31,11 +32,11 @@ def below(zone: str, name: str) -> bool:
 
 
 class NoName(Exception):
-    """The name does not exist: why, at which label (counted from the zone leftwards, 0 for none), decided by what."""
+    """The name does not exist: why, and decided by what."""
 
-    def __init__(self, why: str, label: int = 0, rule: Ref | None = None) -> None:
+    def __init__(self, why: str, rule: Ref | None = None) -> None:
         super().__init__(why)
-        self.why, self.label, self.rule = why, label, rule
+        self.why, self.rule = why, rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +80,17 @@ def parse(labels: list[str], zonal: bool = False) -> Parsed:
     """Read the labels of a name below the zone. Raises NoName for a name that has no meaning."""
     *left, kind = labels or [""]
     if kind not in ("svc", "pod", ""):
-        raise NoName(f"'{kind}' is neither svc nor pod", 1)
+        raise NoName(f"'{kind}' is neither svc nor pod")
     namespace = left.pop() if left else ""
     service = left.pop() if left else ""
     if len(left) > 2:
-        raise NoName("there are too many labels left of the Service", 6)
+        raise NoName("there are too many labels left of the Service")
     if len(left) == 2 and left[1] == "_zone" and kind == "svc" and zonal:
         return Parsed(kind, namespace, service, topology_zone=left[0])
     if len(left) == 2:
         port, protocol = (label.removeprefix("_") for label in left)
         return Parsed(kind, namespace, service, port=port, protocol=protocol)
-    return Parsed(kind, namespace, service, endpoint=left[0] if left else "")
+    return Parsed(kind, namespace, service, endpoint="".join(left))
 
 
 class Index:
@@ -108,22 +109,19 @@ class Index:
     def endpoints(self, service: str) -> dict[str, list[Hit]]:
         """The ready endpoints of ``namespace/name`` by endpoint name; one hit for each address and port."""
         if service not in self._endpoints:
-            found: dict[str, list[Hit]] = defaultdict(list)
+            found = self._endpoints[service] = defaultdict(list)
             for s in () if self.options.noendpoints else self.snapshot.slices_of.get(service, ()):
-                self._read(s, found)
-            self._endpoints[service] = found
+                for label, hit in self._ready(s):
+                    found[label.lower()].append(hit)
         return self._endpoints[service]
 
-    def _read(self, s: Slice, found: dict[str, list[Hit]]) -> None:
+    def _ready(self, s: Slice) -> Iterator[tuple[str, Hit]]:
         ports = [(-1 if p.port is None else p.port, p.name, p.protocol) for p in s.ports] or [(-1, "", "")]
-        for e in s.endpoints:
-            if e.ready is False:
-                continue
+        for e in (e for e in s.endpoints if e.ready is not False):
             name = e.hostname or (e.target.name if e.target and self.options.endpoint_pod_names else "")
-            for ip in e.addresses:
-                label = name or dashed(ip)
-                owner, rule = f"{label}.{s.service}.{s.ref.namespace}.svc", s.ref.at(f"endpoints[{e.index}]")
-                found[label.lower()] += [Hit(ip, owner, rule, *port, e.zone) for port in ports]
+            for ip, port in product(e.addresses, ports):
+                label, rule = name or dashed(ip), s.ref.at(f"endpoints[{e.index}]")
+                yield label, Hit(ip, f"{label}.{s.service}.{s.ref.namespace}.svc", rule, *port, e.zone)
 
     @cached_property
     def reverse(self) -> dict[str, list[Hit]]:
@@ -133,69 +131,60 @@ class Index:
             found[hit.host].append(hit)
         return found
 
-    @cached_property
-    def topology_zones(self) -> set[str]:
-        """Zones in which some endpoint is."""
-        return {hit.topology_zone for hits in self.reverse.values() for hit in hits} - {""}
-
-    @cached_property
-    def pod_addresses(self) -> set[tuple[str, str]]:
-        """Namespace and first address of every live Pod: what ``pods verified`` looks at."""
-        pods = self.snapshot.pods.values()
-        return {(p.namespace, p.ip) for p in pods if p.ip and not (p.finished or p.terminating)}
-
     def find(self, r: Parsed) -> list[Hit]:
         """What a name stands for; an empty list for one that exists without data. Raises NoName."""
         if not r.namespace:
             return []
         if not self.exposed(r.namespace):
-            raise NoName(f"there is no Namespace {r.namespace}", 2, Ref("Namespace", "", r.namespace))
+            raise NoName(f"there is no Namespace {r.namespace}", Ref("Namespace", "", r.namespace))
         return self._pod(r) if r.kind == "pod" else self._service(r) if r.service else []
 
     def _pod(self, r: Parsed) -> list[Hit]:
         if self.options.pods == "disabled":
-            raise NoName("names below pod are switched off (pods disabled)", 1)
+            raise NoName("names below pod are switched off (pods disabled)")
         if not r.service:
             return []
         v4 = r.service.count("-") == 3 and "--" not in r.service
         ip = r.service.replace("-", "." if v4 else ":")
         if not is_ip(ip) or "%" in ip:
-            raise NoName(f"'{r.service}' is no address written with hyphens; Pods have no names of their own", 3)
-        if self.options.pods == "verified" and (r.namespace, ip) not in self.pod_addresses:
-            raise NoName(f"no live Pod of Namespace {r.namespace} has the address {ip} (pods verified)", 3)
+            raise NoName(f"'{r.service}' is no address written with hyphens; Pods have no names of their own")
+        live = (p for p in self.snapshot.pods.values() if not (p.finished or p.terminating))
+        if self.options.pods == "verified" and all((p.namespace, p.ip) != (r.namespace, ip) for p in live):
+            raise NoName(f"no live Pod of Namespace {r.namespace} has the address {ip} (pods verified)")
         return [Hit(ip, f"{r.service}.{r.namespace}.pod", Ref("Namespace", "", r.namespace))]
 
     def _service(self, r: Parsed) -> list[Hit]:
         key = f"{r.namespace}/{r.service}"
         service = self.snapshot.services.get(key)
         if service is None:
-            raise NoName(f"there is no Service {key}", 3, Ref("Service", r.namespace, r.service))
+            raise NoName(f"there is no Service {key}", Ref("Service", r.namespace, r.service))
         if service.type == "ExternalName":
             return [self._external(r, service)]
         endpoints, what = self.endpoints(key), f"Service {key}"
         if not endpoints and (service.headless or self.options.ignore_empty_service):
-            raise NoName(f"{what} has no ready endpoint", 3, service.ref)
-        if r.topology_zone:
-            if not service.headless or r.topology_zone not in self.topology_zones:
-                raise NoName(f"{what} is not headless, or no endpoint is in zone {r.topology_zone}", 4, service.ref)
-            return [h for hits in endpoints.values() for h in hits if h.topology_zone == r.topology_zone]
+            raise NoName(f"{what} has no ready endpoint", service.ref)
+        if zone := r.topology_zone:
+            known = (h.topology_zone for hits in self.reverse.values() for h in hits)
+            if not service.headless or zone not in known:
+                raise NoName(f"{what} is not headless, or no endpoint is in zone {zone}", service.ref)
+            return [h for hits in endpoints.values() for h in hits if h.topology_zone == zone]
         if r.endpoint:
             if r.endpoint not in endpoints:
-                raise NoName(f"{what} has no ready endpoint named '{r.endpoint}'", 4, service.ref)
+                raise NoName(f"{what} has no ready endpoint named '{r.endpoint}'", service.ref)
             return endpoints[r.endpoint]
         found = [h for hits in endpoints.values() for h in hits] if service.headless else of_cluster_ips(service)
-        hits = [h for h in found if _has_port(h, r)]
+        hits = [h for h in found if r.port in ("", h.port_name.lower()) and r.protocol in ("", h.protocol.lower())]
         if not hits:
             why = f"{what} has no {r.protocol.upper()} port named '{r.port}'"
-            raise NoName(why, 4, service.ref.at("spec.ports"))
+            raise NoName(why, service.ref.at("spec.ports"))
         return hits
 
     def _external(self, r: Parsed, service: Service) -> Hit:
         rule, target = service.ref.at("spec.externalName"), service.external_name
         if r.endpoint or r.port or r.protocol or r.topology_zone:
-            raise NoName(f"Service {service.key} is an ExternalName: nothing lies below its name", 4, rule)
+            raise NoName(f"Service {service.key} is an ExternalName: nothing lies below its name", rule)
         if is_ip(target):
-            raise NoName(f"externalName {target} is an address, not a name", 3, rule)
+            raise NoName(f"externalName {target} is an address, not a name", rule)
         return Hit(target, f"{service.name}.{service.namespace}.svc", rule)
 
     def name_servers(self, own: tuple[str, ...]) -> list[Hit]:
@@ -219,14 +208,10 @@ class Index:
         return tuple(ready[:1])
 
 
-_INDEXES: WeakKeyDictionary[Snapshot, Index] = WeakKeyDictionary()
-
-
+@lru_cache(maxsize=8)
 def index(snapshot: Snapshot) -> Index:
-    """The index of a snapshot, kept as long as the snapshot is."""
-    if snapshot not in _INDEXES:
-        _INDEXES[snapshot] = Index(snapshot)
-    return _INDEXES[snapshot]
+    """The index of a snapshot, built once."""
+    return Index(snapshot)
 
 
 def dashed(ip: str) -> str:
@@ -239,7 +224,3 @@ def of_cluster_ips(service: Service) -> list[Hit]:
     """The hits of a Service that has cluster IPs: each address with each port. Endpoints do not matter."""
     owner, rule = f"{service.name}.{service.namespace}.svc", service.ref.at("spec.clusterIPs")
     return [Hit(ip, owner, rule, p.port, p.name, p.protocol) for p in service.ports for ip in service.cluster_ips]
-
-
-def _has_port(hit: Hit, r: Parsed) -> bool:
-    return r.port in ("", hit.port_name.lower()) and r.protocol in ("", hit.protocol.lower())

@@ -119,17 +119,13 @@ class Asker:
 
 
 def getaddrinfo(moment: Moment, client: Client, name: str, types: Sequence[str] = ("A", "AAAA")) -> Lookup:
-    """Resolve *name* as a program at *client* does: in /etc/hosts, else by `resolve`. Addresses come as they are tried."""
-    pod = moment.snapshot.pods.get(client.name) if client.kind == "pod" else None
-    families = [_FAMILY.get(t) for t in types]
-    lines = [x for x in podfiles.hosts(pod, moment.snapshot.settings) if family(x.ip) in families]
+    """Resolve *name* as a program at *client* does: in /etc/hosts, else by `resolve`."""
+    ask, families = Asker(moment, client), [_FAMILY.get(t) for t in types]
+    lines = [x for x in podfiles.hosts(ask.pod, moment.snapshot.settings) if family(x.ip) in families]
     known = tuple(x.ip for x in lines if name.lower() in [n.lower() for n in x.names])
-    look = Lookup(name, "NOERROR", known, name) if known else resolve(moment, client, name, types)
-    v6 = pod is not None and any(family(ip) == "IPv6" for ip in pod.ips)
-    look.addresses = tuple(sorted(look.addresses, key=lambda ip: (family(ip) == "IPv6") is not v6))
-    hops = look.trace.hops if look.trace is not None else ()
-    look.trace = Trace(f"{client.name} resolves {name}", hops, _outcome(moment.snapshot, look, bool(known)))
-    return look
+    if known:
+        return _told(ask, Lookup(name, "NOERROR", known, name), "found in /etc/hosts, nothing was asked")
+    return resolve(moment, client, name, types)
 
 
 def resolve(moment: Moment, client: Client, name: str, types: Sequence[str] = ("A", "AAAA")) -> Lookup:
@@ -138,7 +134,20 @@ def resolve(moment: Moment, client: Client, name: str, types: Sequence[str] = ("
     library = resolver.libc(moment.snapshot, ask.pod)
     ask.tcp = library != "musl"
     look = resolver.walk(resolver.resolv_conf(moment.snapshot, ask.pod), name, types, ask, library)
-    look.trace = Trace(f"{client.name} resolves {name}", tuple(ask.hops), _outcome(moment.snapshot, look, False))
+    return _told(ask, look, look.canonical)
+
+
+def _told(ask: Asker, look: Lookup, source: str) -> Lookup:
+    """A look-up with its trace, its addresses in the order in which a program tries them."""
+    v6 = ask.pod is not None and any(family(ip) == "IPv6" for ip in ask.pod.ips)
+    look.addresses = tuple(sorted(look.addresses, key=lambda ip: (family(ip) == "IPv6") is not v6))
+    kind, message = "delivered", f"{look.name} is {', '.join(look.addresses)} ({source})"
+    if not look:
+        broken = [r for r in look.replies if r.rcode not in ("NOERROR", "NXDOMAIN")]
+        why = telling(ask.moment.snapshot, broken or look.replies, look.name)
+        kind, message = "name not found", f"{look.name}: {GAI_TEXT[look.result]}" + (f"; {why}" if why else "")
+    request = f"{ask.client.name} resolves {look.name}"
+    look.trace = Trace(request, tuple(ask.hops), Outcome(kind, message, look.seconds))
     return look
 
 
@@ -153,16 +162,6 @@ def telling(snapshot: Snapshot, told: Sequence[Answer | Hop], name: str = "") ->
     misses = [(t.rule.key, t.why) for t in told if t.rule and t.rule.kind == "Service"]
     known = [why for key, why in misses if key in snapshot.services] or [why for key, why in misses if key == meant]
     return (known or [t.why for t in told] or [""])[0]
-
-
-def _outcome(snapshot: Snapshot, look: Lookup, from_hosts: bool) -> Outcome:
-    if look:
-        source = "found in /etc/hosts, nothing was asked" if from_hosts else f"{look.canonical}"
-        return Outcome("delivered", f"{look.name} is {', '.join(look.addresses)} ({source})", look.seconds)
-    broken = [r for r in look.replies if r.rcode not in ("NOERROR", "NXDOMAIN")]
-    why = telling(snapshot, broken or look.replies, look.name)
-    message = f"{look.name}: {GAI_TEXT[look.result]}" + (f"; {why}" if why else "")
-    return Outcome("name not found", message, look.seconds)
 
 
 # What getaddrinfo's errors are called (glibc's gai_strerror).
@@ -199,36 +198,37 @@ def connect(
 # How long a reply is on the wire. CoreDNS compresses names only where the reply would not fit otherwise (miekg/dns).
 
 
-def _name_size(name: str, seen: set[str] | None) -> int:
-    labels = name.lower().rstrip(".").split(".") if name != "." else []
-    size = 0
-    for i, label in enumerate(labels):
-        suffix = ".".join(labels[i:])
-        if seen is not None:
-            if suffix in seen:
-                return size + 2
-            seen.add(suffix)
-        size += len(label) + 1
-    return size + 1
-
-
-def _record_size(record: Record, seen: set[str] | None) -> int:
-    size = _name_size(record.name, seen) + 10
-    *numbers, last = record.data.split(" ")
-    if record.type in ("A", "AAAA"):
-        return size + (4 if record.type == "A" else 16)
-    if record.type == "TXT":
-        return size + len(record.data) - 1
-    if record.type == "SOA":
-        return size + sum(_name_size(n, seen) for n in numbers[:2]) + 20
-    return size + 2 * len(numbers) + _name_size(last, None if record.type == "SRV" else seen)
-
-
 def size(reply: Answer, edns: int = 0, compressed: bool = False) -> int:
     """Bytes of a reply; *edns* is the length of its OPT record (0 without EDNS)."""
-    seen: set[str] | None = set() if compressed else None
+    seen: set[str] = set()
+
+    def of_name(name: str, shared: bool = compressed) -> int:
+        """A name's own labels and their end; or, where *shared*, a pointer to where the rest of it stood before."""
+        labels, length = name.lower().rstrip(".").split(".") if name != "." else [], 1
+        for i, label in enumerate(labels):
+            suffix = ".".join(labels[i:])
+            if shared and suffix in seen:
+                return length + 1
+            if shared:
+                seen.add(suffix)
+            length += len(label) + 1
+        return length
+
+    def of_data(record: Record) -> int:
+        *numbers, last = record.data.split(" ")
+        if record.type in _FIXED:
+            return _FIXED[record.type]
+        if record.type == "TXT":
+            return len(record.data) - 1
+        if record.type == "SOA":
+            return sum(map(of_name, numbers[:2])) + 20
+        return 2 * len(numbers) + of_name(last, compressed and record.type != "SRV")
+
     records = (*reply.answers, *reply.authority, *reply.additional)
-    return 12 + _name_size(reply.name, seen) + 4 + sum(_record_size(r, seen) for r in records) + edns
+    return 12 + of_name(reply.name) + 4 + sum(of_name(r.name) + 10 + of_data(r) for r in records) + edns
+
+
+_FIXED = {"A": 4, "AAAA": 16}
 
 
 def cut(reply: Answer, limit: int) -> Answer:

@@ -46,16 +46,14 @@ Ask = Callable[[str, str, str], Answer]
 class Lookup:
     """What a look-up came to. ``result`` is NOERROR, NOTFOUND, NODATA or TRYAGAIN (EAI_NONAME, EAI_NODATA, EAI_AGAIN).
 
-    ``tried``: distinct names in the order first asked; ``replies``: every reply, in order; ``planned``: all candidates,
-    asked or not; ``seconds``: simulated time; ``trace``: the questions as journeys, where they went through a cluster.
-    ``str()`` is the ladder: a rung for each candidate.
+    ``replies``: every reply, in order; ``planned``: all candidates, asked or not; ``seconds``: simulated time; ``trace``:
+    the questions as journeys, where they went through a cluster. ``str()`` is the ladder: a rung for each candidate.
     """
 
     name: str
     result: str = "NOTFOUND"
     addresses: tuple[str, ...] = ()
     canonical: str = ""
-    tried: list[str] = field(default_factory=list)
     seconds: float = 0.0
     replies: list[Answer] = field(default_factory=list)
     planned: list[str] = field(default_factory=list)
@@ -65,10 +63,15 @@ class Lookup:
         return self.result == "NOERROR"
 
     @property
+    def tried(self) -> list[str]:
+        """Distinct names in the order first asked."""
+        return list(dict.fromkeys(r.name for r in self.replies))
+
+    @property
     def ladder(self) -> tuple[tuple[str, dict[str, str]], ...]:
         """Each candidate with what was said of it, by type (``{"A": "NXDOMAIN"}``); nothing where it was not asked."""
-        names = dict.fromkeys((*self.planned, *self.tried))
-        return tuple((name, {r.type: r.status for r in self.replies if r.name == name}) for name in names)
+        asked = {name: {r.type: r.status for r in self.replies if r.name == name} for name in self.planned}
+        return tuple(asked.items())
 
     def __str__(self) -> str:
         width = max((len(name) for name, _ in self.ladder), default=0)
@@ -148,7 +151,6 @@ def _glibc_query(conf: ResolvConf, look: Lookup, name: str, types: Sequence[str]
     """
     if not well_formed(name):
         return "SILENCE"
-    look.tried += [name] if name not in look.tried else []
     servers = conf.nameservers[:3] or ("127.0.0.1",)
     got: dict[str, Answer] = {}
     failures: list[Answer] = []
@@ -179,7 +181,6 @@ def _walk_musl(conf: ResolvConf, look: Lookup, types: Sequence[str], ask: Ask) -
     for name in look.planned:
         if name == absolute(look.name) and "." in readable.search and len(look.planned) > 1:
             return
-        look.tried += [name] if name not in look.tried else []
         got: dict[str, Answer] = {}
         for qtype in types:
             for server in conf.nameservers[:3] or ("127.0.0.1",):
