@@ -9,7 +9,7 @@ ReferenceGrant. The data plane routes by what is attached here, so status and tr
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -27,7 +27,8 @@ Spec = Mapping[str, Any]
 @dataclass(slots=True)
 class Listener:
     """A listener of a Gateway: the Secrets of its certificates, and the routes attached to it, each with the hostnames
-    that it serves here (an empty one takes every host). ``serves``: it is accepted and programmed."""
+    that it serves here (an empty one takes every host). ``serves``: it is accepted and programmed. ``spec`` is as it was
+    written, ``status`` as it is to be told."""
 
     rule: Ref
     name: str
@@ -35,8 +36,10 @@ class Listener:
     protocol: str
     hostname: str
     secrets: list[str]
-    attached: list[tuple[Object, list[str]]]
     serves: bool
+    spec: Spec
+    status: Object
+    attached: list[tuple[Object, list[str]]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -68,7 +71,6 @@ def attachments(snapshot: Snapshot) -> Attachments:
     for g in snapshot.objects("Gateway"):
         if g["spec"].get("gatewayClassName") in classes:
             known.gateways[ref(g).key] = _gateway(snapshot, g, classes[g["spec"]["gatewayClassName"]])
-    specs = {ref(g).key: g["spec"].get("listeners") or () for g in snapshot.objects("Gateway")}
     written = [o for kind in dict.fromkeys(CARRIES.values()) for o in snapshot.objects(kind)]
     for route in sorted(written, key=routes.age):
         r = ref(route)
@@ -76,16 +78,14 @@ def attachments(snapshot: Snapshot) -> Attachments:
         if r.kind == "HTTPRoute":
             known.parents[r.key] = entries
         for parent in route["spec"].get("parentRefs") or ():
-            key = f"{parent.get('namespace') or r.namespace}/{parent['name']}"
-            gateway = known.gateways.get(key)
-            if gateway is None or parent.get("kind", "Gateway") != "Gateway" or parent.get("group", GROUP) != GROUP:
+            gateway = known.gateways.get(f"{parent.get('namespace') or r.namespace}/{parent['name']}")
+            if gateway is None or not _is_kind({"kind": "Gateway", **parent}, "Gateway"):
                 continue
-            takers, accepted = _attach(snapshot, gateway.ref, specs[key], route, parent)
-            for index, hostnames in takers.items():
-                attached = gateway.listeners[index].attached
-                if all(other is not route for other, _ in attached):
-                    attached.append((route, hostnames))
-                    gateway.status["listeners"][index]["attachedRoutes"] += 1
+            takers, accepted = _attach(snapshot, gateway, route, parent)
+            for listener, hostnames in takers:
+                if all(other is not route for other, _ in listener.attached):
+                    listener.attached.append((route, hostnames))
+                    listener.status["attachedRoutes"] += 1
             conditions = [accepted, _resolved(snapshot, route)]
             entries.append({"parentRef": parent, "controllerName": gateway.controller, "conditions": conditions})
     return known
@@ -101,29 +101,25 @@ def condition(kind: str, reason: str, message: str = "", good: bool | None = Non
 
 
 def _attach(
-    snapshot: Snapshot, gateway: Ref, listeners: Iterable[Spec], route: Object, parent: Spec
-) -> tuple[dict[int, list[str]], Object]:
-    """The listeners (by index) that take a route for one parentRef, with the hostnames that they have in common, and
-    the Accepted condition. Three tests; the first that leaves no listener gives the reason."""
-    namespace, names = ref(route).namespace, route["spec"].get("hostnames") or ()
-    left = {
-        i: li
-        for i, li in enumerate(listeners)
-        if parent.get("sectionName") in (None, li["name"]) and parent.get("port") in (None, li["port"])
-    }
+    snapshot: Snapshot, gateway: Gateway, route: Object, parent: Spec
+) -> tuple[list[tuple[Listener, list[str]]], Object]:
+    """The listeners that take a route for one parentRef, with the hostnames that they have in common, and the Accepted
+    condition. Three tests; the first that leaves no listener gives the reason."""
+    r, names, of = ref(route), route["spec"].get("hostnames") or (), f"Gateway {gateway.ref.key}"
+    section, port = parent.get("sectionName"), parent.get("port")
+    left = [li for li in gateway.listeners if section in (None, li.name) and port in (None, li.port)]
     if not left:
-        why = f"no listener of Gateway {gateway.key} has the sectionName and port that the parentRef gives"
-        return {}, condition("Accepted", "NoMatchingParent", why)
-    left = {i: li for i, li in left.items() if _allows(snapshot, gateway.namespace, li, ref(route))}
+        why = f"no listener of {of} has the sectionName and port that the parentRef gives"
+        return [], condition("Accepted", "NoMatchingParent", why)
+    left = [li for li in left if _allows(snapshot, gateway.ref.namespace, li.spec, r)]
     if not left:
-        why = f"allowedRoutes of the listeners of Gateway {gateway.key} lets in no {route['kind']} from namespace {namespace}"
-        return {}, condition("Accepted", "NotAllowedByListeners", why)
-    common = {i: intersection((li.get("hostname") or "").lower(), names) for i, li in left.items()}
-    takers = {i: hosts for i, hosts in common.items() if hosts}
+        why = f"allowedRoutes of the listeners of {of} lets in no {r.kind} from namespace {r.namespace}"
+        return [], condition("Accepted", "NotAllowedByListeners", why)
+    takers = [(li, hosts) for li in left if (hosts := intersection(li.hostname, names))]
     if not takers:
-        why = f"no hostname of the route is one that a listener of Gateway {gateway.key} has"
-        return {}, condition("Accepted", "NoMatchingListenerHostname", why)
-    return takers, condition("Accepted", "Accepted", f"attached to {', '.join(left[i]['name'] for i in takers)}")
+        why = f"no hostname of the route is one that a listener of {of} has"
+        return [], condition("Accepted", "NoMatchingListenerHostname", why)
+    return takers, condition("Accepted", "Accepted", f"attached to {', '.join(li.name for li, _ in takers)}")
 
 
 def allowed_kinds(listener: Spec) -> list[str]:
@@ -161,49 +157,45 @@ def overlap(one: str, two: str) -> bool:
 def backend_refs(route: Object) -> Iterator[tuple[str, Spec]]:
     """Every backendRef of a route with its field: of rules and of mirrors."""
     for i, rule in enumerate(route["spec"].get("rules") or ()):
-        holders = {f"spec.rules[{i}]": rule}
-        for j, b in enumerate(rule.get("backendRefs") or ()):
-            holders[f"spec.rules[{i}].backendRefs[{j}]"] = b
-            yield f"spec.rules[{i}].backendRefs[{j}]", b
-        for field, holder in holders.items():
+        listed = {f"spec.rules[{i}].backendRefs[{j}]": b for j, b in enumerate(rule.get("backendRefs") or ())}
+        yield from listed.items()
+        for at, holder in {f"spec.rules[{i}]": rule, **listed}.items():
             for k, f in enumerate(holder.get("filters") or ()):
                 if f["type"] == "RequestMirror":
-                    yield f"{field}.filters[{k}].requestMirror.backendRef", f["requestMirror"]["backendRef"]
+                    yield f"{at}.filters[{k}].requestMirror.backendRef", f["requestMirror"]["backendRef"]
 
 
 def _resolved(snapshot: Snapshot, route: Object) -> Object:
     """The ResolvedRefs condition of a route: the first backendRef that is wrong gives the reason."""
-    for field, b in backend_refs(route):
-        reason, why = backend_problem(snapshot, ref(route).namespace, b)
+    for at, b in backend_refs(route):
+        reason, found = backend(snapshot, ref(route).namespace, b)
         if reason:
-            return condition("ResolvedRefs", reason, f"{field}: {why}")
+            return condition("ResolvedRefs", reason, f"{at}: {found.problem}")
     return condition("ResolvedRefs", "ResolvedRefs", "every backendRef is there and permitted")
 
 
-def backend_problem(snapshot: Snapshot, namespace: str, b: Spec) -> tuple[str, str]:
-    """Reason and sentence for a backendRef of a route in *namespace* that cannot be used; two empty texts if it can."""
+def backend(snapshot: Snapshot, namespace: str, b: Spec) -> tuple[str, routes.Backend]:
+    """What a backendRef of a route in *namespace* leads to, and the reason if it cannot be used at all (else empty)."""
     group, kind, target = b.get("group") or "", b.get("kind", "Service"), b.get("namespace") or namespace
-    if (group, kind) != ("", "Service"):
-        return "InvalidKind", f"{kind}{'.' + group if group else ''} is no kind that can be a backend"
-    if not granted(snapshot, "HTTPRoute", namespace, "Service", target, b["name"]):
-        return (
-            "RefNotPermitted",
-            f"no ReferenceGrant in {target} lets HTTPRoutes of {namespace} use Service {b['name']}",
-        )
     found = routes.backend(snapshot, target, b["name"], b.get("port") or 0)
-    return ("BackendNotFound", found.problem) if found.missing else ("", "")
+    reason = "BackendNotFound" if found.missing else ""
+    if (group, kind) != ("", "Service"):
+        reason, why = "InvalidKind", f"{kind}{'.' + group if group else ''} is no kind that can be a backend"
+        found = replace(found, problem=why)
+    elif not granted(snapshot, "HTTPRoute", namespace, "Service", target, b["name"]):
+        why = f"no ReferenceGrant in {target} lets HTTPRoutes of {namespace} use Service {b['name']}"
+        reason, found = "RefNotPermitted", replace(found, problem=why)
+    return reason, found
 
 
 def granted(snapshot: Snapshot, kind: str, namespace: str, to_kind: str, target: str, name: str) -> bool:
     """Whether objects of *kind* in *namespace* may refer to *to_kind* *name* in namespace *target*: their own, or one
     where a ReferenceGrant says so."""
+    grants = [g["spec"] for g in snapshot.objects("ReferenceGrant") if ref(g).namespace == target]
     return namespace == target or any(
-        any((f["group"], f["kind"], f["namespace"]) == (GROUP, kind, namespace) for f in g["spec"]["from"])
-        and any(
-            not t.get("group") and t["kind"] == to_kind and t.get("name") in (None, "", name) for t in g["spec"]["to"]
-        )
-        for g in snapshot.objects("ReferenceGrant")
-        if ref(g).namespace == target
+        any((f["group"], f["kind"], f["namespace"]) == (GROUP, kind, namespace) for f in g["from"])
+        and any(not t.get("group") and t["kind"] == to_kind and t.get("name") in (None, "", name) for t in g["to"])
+        for g in grants
     )
 
 
@@ -213,20 +205,19 @@ def granted(snapshot: Snapshot, kind: str, namespace: str, to_kind: str, target:
 def _gateway(snapshot: Snapshot, gateway: Object, controller: str) -> Gateway:
     r, specs = ref(gateway), gateway["spec"].get("listeners") or ()
     parameters = (gateway["spec"].get("infrastructure") or {}).get("parametersRef")
-    listeners, statuses, bad = [], [], []
+    listeners, bad = [], []
     for i, li in enumerate(specs):
         secrets, refs = _references(snapshot, r.namespace, li)
         conditions = [*_accepted(specs, i), refs]
-        if conditions[0]["status"] == "False":
-            bad.append(li["name"])
+        fine = conditions[0]["status"] == "True"
+        bad += [] if fine else [li["name"]]
         # A route kind that it cannot carry does not stop it from serving the others.
-        whole = refs["reason"] in ("ResolvedRefs", "InvalidRouteKinds")
-        serves = conditions[0]["status"] == "True" and whole and not parameters
+        serves = fine and refs["reason"] in ("ResolvedRefs", "InvalidRouteKinds") and not parameters
         conditions.append(condition("Programmed", "Programmed" if serves else "Invalid"))
-        rule, host = r.at(f"spec.listeners[{i}]"), (li.get("hostname") or "").lower()
-        listeners.append(Listener(rule, li["name"], li["port"], li["protocol"].upper(), host, secrets, [], serves))
         kinds = [{"group": GROUP, "kind": k} for k in allowed_kinds(li)]
-        statuses.append({"name": li["name"], "supportedKinds": kinds, "attachedRoutes": 0, "conditions": conditions})
+        status = {"name": li["name"], "supportedKinds": kinds, "attachedRoutes": 0, "conditions": conditions}
+        rule, protocol = r.at(f"spec.listeners[{i}]"), li["protocol"].upper()
+        listeners.append(Listener(rule, li["name"], li["port"], protocol, _host(li), secrets, serves, li, status))
     message = f"listeners not accepted: {', '.join(bad)}" if bad else "every listener is accepted"
     accepted, reason = len(bad) < len(specs), "ListenersNotValid" if bad else "Accepted"
     if parameters:
@@ -234,7 +225,7 @@ def _gateway(snapshot: Snapshot, gateway: Object, controller: str) -> Gateway:
         message = f"spec.infrastructure.parametersRef: no controller here reads parameters from {parameters['kind']}"
     programmed = "Programmed" if any(li.serves for li in listeners) else "Invalid"
     conditions = [condition("Accepted", reason, message, accepted), condition("Programmed", programmed)]
-    return Gateway(r, controller, listeners, {"conditions": conditions, "listeners": statuses})
+    return Gateway(r, controller, listeners, {"conditions": conditions, "listeners": [li.status for li in listeners]})
 
 
 def _accepted(listeners: Any, index: int) -> Iterator[Object]:

@@ -15,9 +15,20 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from k8snet.controlplane import routes
-from k8snet.controlplane.gateway_status import Gateway, Listener, Spec, attachments, backend_problem
+from k8snet.controlplane.gateway_status import Gateway, Listener, Spec, attachments, backend
 from k8snet.controlplane.snapshot import Snapshot
-from k8snet.dataplane.http import PORTS, Certificate, Decision, HeaderChange, Mirror, Request, Share, answered, header
+from k8snet.dataplane.http import (
+    PORTS,
+    Certificate,
+    Decision,
+    HeaderChange,
+    Mirror,
+    Request,
+    Share,
+    answered,
+    choose,
+    header,
+)
 from k8snet.dataplane.ingress import columns
 from k8snet.manifests.kinds import Ref, ref
 
@@ -38,11 +49,10 @@ CRITERIA = (
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One of ``spec.rules[].matches[]`` of a route (``spec`` is the rule's, ``field`` its place), on a listener where the
+    """One of ``spec.rules[].matches[]`` of a route (``spec`` is the rule's, ``rule`` its place), on a listener where the
     route serves ``hostnames``. Conditions on headers and query are type, name and value."""
 
-    route: Ref
-    field: str
+    rule: Ref
     spec: Spec
     hostnames: list[str]
     path_type: str
@@ -56,7 +66,8 @@ class Match:
         host, path = request.hostname, request.pathname
         if not any(routes.suffix(h, host) for h in self.hostnames):
             return f"its hostnames do not take {host}"
-        if not (routes.takes_prefix(self.path, path) if self.path_type == "PathPrefix" else _is(self.path_type, self.path, path)):  # fmt: skip
+        prefix = self.path_type == "PathPrefix"
+        if not (routes.takes_prefix(self.path, path) if prefix else _is(self.path_type, self.path, path)):
             return f"{self.path_type} {self.path} does not take {path}"
         if self.method not in ("", request.method):
             return f"method {self.method} is not {request.method}"
@@ -90,14 +101,14 @@ def _is(kind: str, wanted: str, value: str | None) -> bool:
 
 
 def matches(listener: Listener) -> Iterator[Match]:
-    """Every match of every route on a listener: older routes first, then by name, then as listed."""
+    """Every match of every HTTPRoute on a listener: older routes first, then by name, then as listed."""
     for route, hostnames in listener.attached:
         for i, rule in enumerate(route["spec"].get("rules") or [{}]):
             for m in rule.get("matches") or [{}]:
                 path = {"type": "PathPrefix", "value": "/", **(m.get("path") or {})}
                 headers, query = _conditions(m.get("headers"), str.lower), _conditions(m.get("queryParams"), str)
-                field, method = f"spec.rules[{i}]", m.get("method") or ""
-                yield Match(ref(route), field, rule, hostnames, path["type"], path["value"], method, headers, query)
+                at, method = ref(route, f"spec.rules[{i}]"), m.get("method") or ""
+                yield Match(at, rule, hostnames, path["type"], path["value"], method, headers, query)
 
 
 def _conditions(entries: Any, fold: Callable[[str], str]) -> list[tuple[str, str, str]]:
@@ -127,25 +138,17 @@ def route(snapshot: Snapshot, gateway: str, port: int, request: Request) -> Deci
     if listener is None:
         why = f"no listener on port {port} is for host {request.hostname}"
         return answered(404, why, known.ref.at("spec.listeners"), shown=shown)
-    lost, matching = [], []
-    for m in matches(listener):
-        problem = m.differs(request)
-        if problem:
-            lost.append(f"{m.route.at(m.field)}: {problem}")
-        else:
-            matching.append(m)
-    if not matching:
-        why = f"no route of listener {listener.name} takes {request.method} {request.hostname}{request.path}"
-        return answered(404, why, listener.rule, tuple(lost), shown)
-    matching.sort(key=lambda m: m.precedence(request.hostname))
-    winner, *others = matching
-    for m in others:
-        pairs = zip(winner.precedence(request.hostname), m.precedence(request.hostname), strict=True)
-        first = next((i for i, (ours, theirs) in enumerate(pairs) if ours != theirs), -1)
-        lost.append(f"{m.route.at(m.field)}: {m} takes it too, but the winner {CRITERIA[first]}")
-    why = f"listener {listener.name}; {winner} takes {request.method} {request.hostname}{request.path}"
-    shares = _shares(snapshot, listener, winner, request, why)
-    return Decision(shares, why, winner.route.at(winner.field), tuple(lost), shown)
+    host, asked = request.hostname, f"{request.method} {request.hostname}{request.path}"
+
+    def beaten(m: Match, winner: Match) -> str:
+        pairs = zip(winner.precedence(host), m.precedence(host), strict=True)
+        return f"the winner {CRITERIA[next((i for i, (ours, theirs) in enumerate(pairs) if ours != theirs), -1)]}"
+
+    winner, lost = choose(matches(listener), lambda m: m.differs(request), lambda m: m.precedence(host), beaten)
+    if winner is None:
+        return answered(404, f"no route of listener {listener.name} takes {asked}", listener.rule, lost, shown)
+    why = f"listener {listener.name}; {winner} takes {asked}"
+    return Decision(_shares(snapshot, listener, winner, request, why), why, winner.rule, lost, shown)
 
 
 def _listener(listeners: Iterable[Listener], host: str) -> Listener | None:
@@ -177,19 +180,17 @@ def certificate(snapshot: Snapshot, gateway: Gateway, listener: Listener, sni: s
 
 def _shares(snapshot: Snapshot, listener: Listener, m: Match, request: Request, why: str) -> tuple[Share, ...]:
     """What each backend of the rule that won gets: its part by weight, and the request after all filters."""
-    base = _filtered(
-        snapshot, listener, m, m.spec.get("filters"), Share(1.0, why, m.route.at(m.field), request=request)
-    )
+    untouched = Share(1.0, why, m.rule, request=request)
+    base = _filtered(snapshot, listener, m, m.spec.get("filters"), untouched)
     if base.status:
         return (base,)
     shares = []
     for i, b in enumerate(m.spec.get("backendRefs") or ()):
-        share = replace(base, of=float(b.get("weight", 1)), rule=m.route.at(f"{m.field}.backendRefs[{i}]"))
-        reason, problem = backend_problem(snapshot, m.route.namespace, b)
+        share = replace(base, of=float(b.get("weight", 1)), rule=m.rule.at(f"{m.rule.field}.backendRefs[{i}]"))
+        reason, found = backend(snapshot, m.rule.namespace, b)
         if reason:
-            share = replace(share, status=500, why=f"{reason}: {problem}")
+            share = replace(share, status=500, why=f"{reason}: {found.problem}")
         else:
-            found = routes.backend(snapshot, b.get("namespace") or m.route.namespace, b["name"], b["port"])
             share = replace(share, service=found.service, port=found.port, endpoints=found.endpoints)
             share = _filtered(snapshot, listener, m, b.get("filters"), share)
             if found.problem and not share.status:
@@ -256,9 +257,9 @@ def _mirror(snapshot: Snapshot, m: Match, spec: Spec) -> Iterator[Mirror]:
     b, fraction, percent = spec["backendRef"], spec.get("fraction"), float(spec.get("percent", 100))
     if fraction:
         percent = 100 * fraction["numerator"] / (fraction.get("denominator") or 100)
-    if not backend_problem(snapshot, m.route.namespace, b)[0]:
-        found = routes.backend(snapshot, b.get("namespace") or m.route.namespace, b["name"], b["port"])
-        yield Mirror(found.service, found.port, percent, m.route.at(m.field), found.endpoints)
+    reason, found = backend(snapshot, m.rule.namespace, b)
+    if not reason:
+        yield Mirror(found.service, found.port, percent, m.rule, found.endpoints)
 
 
 def table(snapshot: Snapshot, gateway: str = "") -> str:
@@ -274,7 +275,7 @@ def table(snapshot: Snapshot, gateway: str = "") -> str:
             for m, h in sorted(entries, key=lambda e: e[0].precedence(e[1])):
                 shares = _shares(snapshot, li, m, Request("HOST", m.path), "")
                 gets = [f"{s.of:.0%} {s.backend or f'{s.status} {s.location or s.why}'}" for s in shares]
-                rows.append((key, name, h or "*", str(m), ", ".join(gets), str(m.route.at(m.field))))
+                rows.append((key, name, h or "*", str(m), ", ".join(gets), str(m.rule)))
             if not entries:
                 rows.append((key, name, li.hostname or "*", "(no route)", "404", str(li.rule)))
     return columns(rows)

@@ -15,7 +15,7 @@ from typing import Any
 
 from k8snet.controlplane import routes
 from k8snet.controlplane.snapshot import Snapshot
-from k8snet.dataplane.http import Certificate, Decision, Request, Share, answered
+from k8snet.dataplane.http import Certificate, Decision, Request, Share, answered, choose
 from k8snet.manifests.kinds import Ref, ref
 
 DEFAULT_CERTIFICATE = Certificate("", ("ingress.local",), "self-signed certificate")
@@ -89,33 +89,31 @@ def route(snapshot: Snapshot, controllers: Iterable[str], request: Request) -> D
     """What the proxy of *controllers* (``spec.controller`` values) does with *request*: one share, or 404 or 503."""
     table = compiled(snapshot, frozenset(controllers))
     shown = certificate(snapshot, table, request.sni) if request.scheme == "https" else None
-    host, path, lost = request.hostname, request.pathname, []
-    best = best_host(table, host)
-    matching = []
-    for r in table.routes:
-        if r.host != best:
-            beaten = not r.host or routes.one_label(r.host, host)
-            problem = "another rule names the host more precisely" if beaten else f"host {r.host} is not {host}"
-            lost.append(f"{r.rule}: {problem}")
-        elif not r.takes(path):
-            lost.append(f"{r.rule}: {r} does not take {path}")
-        else:
-            matching.append(r)
-    matching.sort(key=lambda r: r.order)
-    if matching:
-        winner = matching[0]
-        lost += [f"{r.rule}: {r} takes it too, but {_beaten(r, winner)}" for r in matching[1:]]
-        why = f"{f'host {best}' if best else 'a rule without host'} and {winner} take {host}{path}"
-        return _to(snapshot, winner, why, tuple(lost), shown, request)
-    own = {r.key for r in table.hosts.get(best or "", ())} if best is not None else set()
-    for winner in sorted(table.defaults, key=lambda r: r.rule.key not in own):
-        return _to(
-            snapshot, winner, f"no rule takes {host}{path}, so the default backend does", tuple(lost), shown, request
-        )
+    host, path, best = request.hostname, request.pathname, best_host(table, request.hostname)
+
+    def problem(r: Route) -> str:
+        if r.host == best:
+            return "" if r.takes(path) else f"{r} does not take {path}"
+        beaten = not r.host or routes.one_label(r.host, host)
+        return "another rule names the host more precisely" if beaten else f"host {r.host} is not {host}"
+
+    winner, lost = choose(table.routes, problem, lambda r: r.order, _beaten)
+    why = f"{f'host {best}' if best else 'a rule without host'} and {winner} take {host}{path}"
+    if winner is None and table.defaults:
+        own = {r.key for r in table.hosts[best]} if best is not None else set()
+        winner = min(table.defaults, key=lambda r: r.rule.key not in own)
+        why = f"no rule takes {host}{path}, so the default backend does"
+    if winner is not None:
+        b = routes.backend(snapshot, winner.rule.namespace, winner.service, winner.port)
+        unusable = b.problem if winner.service else "this controller only knows Services as backends"
+        if unusable:
+            return answered(503, unusable, winner.rule, lost, shown)
+        share = Share(1.0, why, winner.rule, b.service, b.port, b.endpoints, request)
+        return Decision((share,), why, winner.rule, lost, shown)
     why = f"no path of {f'host {best}' if best else 'the rules without host'} takes {path}"
     if best is None:
         why = f"no rule is for host {host}" if table.hosts else "the controller serves no Ingress at all"
-    return answered(404, why, None, tuple(lost), shown)
+    return answered(404, why, None, lost, shown)
 
 
 def best_host(table: Table, host: str) -> str | None:
@@ -129,17 +127,6 @@ def _beaten(r: Route, winner: Route) -> str:
     if r.path == winner.path and r.type == winner.type:
         return "is of a younger Ingress, or later by name or in the list"
     return "an Exact path goes first" if winner.type == "Exact" else f"{winner.path} is longer"
-
-
-def _to(
-    snapshot: Snapshot, r: Route, why: str, lost: tuple[str, ...], shown: Certificate | None, request: Request
-) -> Decision:
-    """The decision for the route that won: its Service's ready endpoints, or 503."""
-    b = routes.backend(snapshot, r.rule.namespace, r.service, r.port)
-    problem = b.problem if r.service else "this controller only knows Services as backends"
-    if problem:
-        return answered(503, problem, r.rule, lost, shown)
-    return Decision((Share(1.0, why, r.rule, b.service, b.port, b.endpoints, request),), why, r.rule, lost, shown)
 
 
 def certificate(snapshot: Snapshot, table: Table, sni: str) -> Certificate:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 
 from k8snet.controlplane import podfiles
 from k8snet.controlplane.listeners import image_facts
@@ -102,12 +103,12 @@ def walk(conf: ResolvConf, name: str, types: Sequence[str], ask: Ask, library: s
     look = Lookup(name)
     if is_ip(name):
         look.result, look.addresses, look.canonical = "NOERROR", (name,), name
-        return look
-    (_walk_musl if library == "musl" else _walk_glibc)(conf, look, types, ask)
+    else:
+        look.result = (_walk_musl if library == "musl" else _walk_glibc)(conf, look, types, ask)
     return look
 
 
-def _walk_glibc(conf: ResolvConf, look: Lookup, types: Sequence[str], ask: Ask) -> None:
+def _walk_glibc(conf: ResolvConf, look: Lookup, types: Sequence[str], ask: Ask) -> str:
     """Past misses, NODATA and SERVFAIL to the next candidate; silence ends the list, a refused packet everything.
 
     A name with enough dots is asked first, and then its own failure is what counts in the end.
@@ -126,8 +127,7 @@ def _walk_glibc(conf: ResolvConf, look: Lookup, types: Sequence[str], ask: Ask) 
             names = [itself] if itself in names and not enough else []
     ipv4_only, last = tuple(types) == ("A",), ends[-1]
     if last in ("NOERROR", "ALIAS"):
-        look.result = "NOERROR" if last == "NOERROR" else "NODATA" if ipv4_only else "NOTFOUND"
-        return
+        return last if last == "NOERROR" else "NODATA" if ipv4_only else "NOTFOUND"
     # What the search list came to counts, and the name itself, asked last, only if all of that was missing.
     outside = "." not in conf.search or "SILENCE" in ends[:-1]
     searched = ends[:-1] if outside and last != "CONNREFUSED" else ends
@@ -135,7 +135,7 @@ def _walk_glibc(conf: ResolvConf, look: Lookup, types: Sequence[str], ask: Ask) 
     counts = ends[0] if enough else counts
     # Asked for IPv4 alone, glibc takes a failure that was not the last word for a miss.
     forgets = ipv4_only and counts in _FAILED and last not in _FAILED
-    look.result = "NOTFOUND" if forgets else _RESULTS[counts]
+    return "NOTFOUND" if forgets else _RESULTS[counts]
 
 
 _FAILED = ("SERVFAIL", "SILENCE", "CONNREFUSED")
@@ -174,26 +174,24 @@ def _glibc_query(conf: ResolvConf, look: Lookup, name: str, types: Sequence[str]
     return "CONNREFUSED" if rcodes == {"CONNREFUSED"} else "SERVFAIL" if "SERVFAIL" in rcodes else "SILENCE"
 
 
-def _walk_musl(conf: ResolvConf, look: Lookup, types: Sequence[str], ask: Ask) -> None:
+def _walk_musl(conf: ResolvConf, look: Lookup, types: Sequence[str], ask: Ask) -> str:
     """All nameservers at once, the first reply that counts is taken; never past a NODATA, and never past silence."""
     readable = conf if len(" ".join(conf.search)) < 248 else replace(conf, search=())  # its lines end at 255 characters
     look.planned = candidates(readable, look.name, "musl")
     for name in look.planned:
         if name == absolute(look.name) and "." in readable.search and len(look.planned) > 1:
-            return
+            break
         got: dict[str, Answer] = {}
-        for qtype in types:
-            for server in conf.nameservers[:3] or ("127.0.0.1",):
-                look.replies.append(ask(name, qtype, server))
-                if look.replies[-1].rcode in _REPLIES:
-                    got.setdefault(qtype, look.replies[-1])
+        for qtype, server in product(types, conf.nameservers[:3] or ("127.0.0.1",)):
+            look.replies.append(ask(name, qtype, server))
+            if look.replies[-1].rcode in _REPLIES:
+                got.setdefault(qtype, look.replies[-1])
         if len(got) < len(types):
             look.seconds += min(conf.number("timeout", 5), 60)
-            look.result = "TRYAGAIN"
-            return
+            return "TRYAGAIN"
         if all(r.rcode == "NOERROR" for r in got.values()):
-            look.result = "NOERROR" if _take(look, got) == "NOERROR" else "NOTFOUND"
-            return
+            return "NOERROR" if _take(look, got) == "NOERROR" else "NOTFOUND"
+    return "NOTFOUND"
 
 
 def search(conf: ResolvConf, name: str, ask: Callable[[str], Answer], how: str = "search") -> list[Answer]:
