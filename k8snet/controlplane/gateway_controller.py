@@ -19,16 +19,8 @@ if TYPE_CHECKING:
 
 NAMESPACE = "gateway-system"
 WATCHED = (
-    "GatewayClass",
-    "Gateway",
-    "HTTPRoute",
-    "ReferenceGrant",
-    "Service",
-    "Pod",
-    "Secret",
-    "Namespace",
-    "Deployment",
-)
+    "GatewayClass", "Gateway", "HTTPRoute", "ReferenceGrant", "Service", "Pod", "Secret", "Namespace", "Deployment",
+)  # fmt: skip
 
 
 def run(plane: ControlPlane) -> None:
@@ -97,8 +89,8 @@ def _write(plane: ControlPlane, obj: Object, status: Object) -> None:
         known = {c["type"]: c for c in before.get("conditions") or ()}
         conditions = []
         for c in holder["conditions"]:
-            same = known.get(c["type"], {}).get("status") == c["status"]
-            time = known[c["type"]]["lastTransitionTime"] if same else plane.store.timestamp()
+            last = known.get(c["type"], {})
+            time = last["lastTransitionTime"] if last.get("status") == c["status"] else plane.store.timestamp()
             conditions.append({**c, "observedGeneration": generation, "lastTransitionTime": time})
         return {**holder, "conditions": conditions}
 

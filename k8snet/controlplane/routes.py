@@ -7,7 +7,6 @@ Which controller a Pod runs stands in its annotation (`CONTROLLER`, `GATEWAY`) o
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -96,11 +95,10 @@ def bad_certificate(secret: Object | None) -> str:
     """Why a Secret holds no certificate that a server can show; empty if it does (``tls.crt`` is PEM-framed)."""
     if secret is None:
         return "the Secret does not exist"
+    stored = (secret.get("data") or {}).get("tls.crt") or ""
     try:
-        text = (
-            base64.b64decode((secret.get("data") or {}).get("tls.crt") or "", validate=True).decode("latin-1").strip()
-        )
-    except (binascii.Error, ValueError):
+        text = base64.b64decode(stored, validate=True).decode("latin-1").strip()
+    except ValueError:
         return "tls.crt is not base64"
     if not (text.startswith("-----BEGIN CERTIFICATE-----") and text.endswith("-----END CERTIFICATE-----")):
         return "tls.crt holds no PEM certificate"
@@ -135,15 +133,14 @@ class Backend:
 
 def backend(snapshot: Snapshot, namespace: str, name: str, port: int | str) -> Backend:
     """The Service *name* and its port (number or name), with the addresses and ports of its ready endpoints."""
-    key = f"{namespace}/{name}"
+    key, number = f"{namespace}/{name}", port if isinstance(port, int) else 0
     service = snapshot.services.get(key)
     if service is None:
-        return Backend(key, port if isinstance(port, int) else 0, (), f"there is no Service {key}", True)
+        return Backend(key, number, (), f"there is no Service {key}", True)
     found = next((p for p in service.ports if port in (p.port, p.name)), None)
     if found is None:
         has = ", ".join(f"{p.name} {p.port}".strip() for p in service.ports) or "none"
-        problem = f"Service {key} has no port {port} (it has: {has})"
-        return Backend(key, port if isinstance(port, int) else 0, (), problem, True)
+        return Backend(key, number, (), f"Service {key} has no port {port} (it has: {has})", True)
     endpoints = ready_endpoints(snapshot, service, found)
     return Backend(key, found.port, endpoints, "" if endpoints else f"Service {key} has no ready endpoint")
 
@@ -152,16 +149,12 @@ def ready_endpoints(snapshot: Snapshot, service: Service, port: ServicePort) -> 
     """Address and target port of each ready endpoint behind a Service port, in the family that the Service has first."""
     slices = snapshot.slices_of.get(service.key, ())
     first = [s for s in slices if service.families[:1] == (s.family,)]
-    return tuple(
-        dict.fromkeys(
-            (e.addresses[0], p.port)
-            for s in first or slices
-            for p in s.ports
-            if p.name == port.name and p.protocol == port.protocol and p.port
-            for e in s.endpoints
-            if e.ready is not False and e.addresses
-        )
-    )
+    wanted, found = (port.name, port.protocol), []
+    for s in first or slices:
+        numbers = [p.port for p in s.ports if (p.name, p.protocol) == wanted and p.port]
+        ready = [e.addresses[0] for e in s.endpoints if e.ready is not False and e.addresses]
+        found += [(ip, number) for number in numbers for ip in ready]
+    return tuple(dict.fromkeys(found))
 
 
 def age(obj: Object) -> tuple[str, str]:

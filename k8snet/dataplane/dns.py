@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from k8snet.controlplane.snapshot import Snapshot
-from k8snet.dataplane.dnsnames import Hit, Index, NoName, absolute, below, index, parse
+from k8snet.dataplane.dnsnames import Hit, Index, NoName, absolute, below, index
 from k8snet.manifests.addresses import is_ip
 from k8snet.manifests.kinds import Ref
 
@@ -148,10 +148,10 @@ class _Question:
         """What the name stands for. Raises NoName."""
         if self.labels == ["ns", "dns"] and self.zone == self.zone.lower() and self.type not in ("TXT", "PTR"):
             return [h for h in self.index.name_servers(self.server_ips) if h.type == self.type]
-        parsed = parse(self.labels, self.index.options.zonal)
-        if parsed.namespace and (below("in-addr.arpa.", self.name) or below("ip6.arpa.", self.name)):
+        reverse = below("in-addr.arpa.", self.name) or below("ip6.arpa.", self.name)
+        if reverse and len(self.labels) > 1 and self.labels[-1] in ("svc", "pod"):
             raise NoName("a reverse zone holds no Services")
-        return self.index.find(parsed)
+        return self.index.find(self.labels)
 
     def record(self, type_: str, data: str, name: str = "") -> Record:
         return Record(name or self.name, type_, data, self.index.options.ttl)

@@ -63,36 +63,6 @@ class Hit:
         return "AAAA" if ip.version == 6 and not ip.ipv4_mapped else "A"
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
-    """What the labels of a name below the zone mean, in lower case; empty where there is no such label."""
-
-    kind: str = ""
-    namespace: str = ""
-    service: str = ""
-    endpoint: str = ""
-    port: str = ""
-    protocol: str = ""
-    topology_zone: str = ""
-
-
-def parse(labels: list[str], zonal: bool = False) -> Parsed:
-    """Read the labels of a name below the zone. Raises NoName for a name that has no meaning."""
-    *left, kind = labels or [""]
-    if kind not in ("svc", "pod", ""):
-        raise NoName(f"'{kind}' is neither svc nor pod")
-    namespace = left.pop() if left else ""
-    service = left.pop() if left else ""
-    if len(left) > 2:
-        raise NoName("there are too many labels left of the Service")
-    if len(left) == 2 and left[1] == "_zone" and kind == "svc" and zonal:
-        return Parsed(kind, namespace, service, topology_zone=left[0])
-    if len(left) == 2:
-        port, protocol = (label.removeprefix("_") for label in left)
-        return Parsed(kind, namespace, service, port=port, protocol=protocol)
-    return Parsed(kind, namespace, service, endpoint="".join(left))
-
-
 class Index:
     """What CoreDNS keeps in memory of one snapshot, each part built when it is first needed."""
 
@@ -131,61 +101,65 @@ class Index:
             found[hit.host].append(hit)
         return found
 
-    def find(self, r: Parsed) -> list[Hit]:
-        """What a name stands for; an empty list for one that exists without data. Raises NoName."""
-        if not r.namespace:
+    def find(self, labels: list[str]) -> list[Hit]:
+        """What a name stands for, by its labels below the zone in lower case; an empty list for one that exists without
+        data. Raises NoName."""
+        *left, kind = labels or [""]
+        if kind not in ("svc", "pod", ""):
+            raise NoName(f"'{kind}' is neither svc nor pod")
+        namespace, name = (left.pop() if left else "" for _ in range(2))
+        if len(left) > 2:
+            raise NoName("there are too many labels left of the Service")
+        if not namespace:
             return []
-        if not self.exposed(r.namespace):
-            raise NoName(f"there is no Namespace {r.namespace}", Ref("Namespace", "", r.namespace))
-        return self._pod(r) if r.kind == "pod" else self._service(r) if r.service else []
+        if not self.exposed(namespace):
+            raise NoName(f"there is no Namespace {namespace}", Ref("Namespace", "", namespace))
+        if kind == "pod":
+            return self._pod(namespace, name)
+        return self._service(namespace, name, left) if name else []
 
-    def _pod(self, r: Parsed) -> list[Hit]:
+    def _pod(self, namespace: str, name: str) -> list[Hit]:
         if self.options.pods == "disabled":
             raise NoName("names below pod are switched off (pods disabled)")
-        if not r.service:
+        if not name:
             return []
-        v4 = r.service.count("-") == 3 and "--" not in r.service
-        ip = r.service.replace("-", "." if v4 else ":")
+        v4 = name.count("-") == 3 and "--" not in name
+        ip = name.replace("-", "." if v4 else ":")
         if not is_ip(ip) or "%" in ip:
-            raise NoName(f"'{r.service}' is no address written with hyphens; Pods have no names of their own")
+            raise NoName(f"'{name}' is no address written with hyphens; Pods have no names of their own")
         live = (p for p in self.snapshot.pods.values() if not (p.finished or p.terminating))
-        if self.options.pods == "verified" and all((p.namespace, p.ip) != (r.namespace, ip) for p in live):
-            raise NoName(f"no live Pod of Namespace {r.namespace} has the address {ip} (pods verified)")
-        return [Hit(ip, f"{r.service}.{r.namespace}.pod", Ref("Namespace", "", r.namespace))]
+        if self.options.pods == "verified" and all((p.namespace, p.ip) != (namespace, ip) for p in live):
+            raise NoName(f"no live Pod of Namespace {namespace} has the address {ip} (pods verified)")
+        return [Hit(ip, f"{name}.{namespace}.pod", Ref("Namespace", "", namespace))]
 
-    def _service(self, r: Parsed) -> list[Hit]:
-        key = f"{r.namespace}/{r.service}"
+    def _service(self, namespace: str, name: str, left: list[str]) -> list[Hit]:
+        """What stands left of the Service: an endpoint, port and protocol, or (if told to) a zone and ``_zone``."""
+        key, what = f"{namespace}/{name}", f"Service {namespace}/{name}"
         service = self.snapshot.services.get(key)
         if service is None:
-            raise NoName(f"there is no Service {key}", Ref("Service", r.namespace, r.service))
+            raise NoName(f"there is no {what}", Ref("Service", namespace, name))
+        zone = left[0] if self.options.zonal and left[1:] == ["_zone"] else ""
+        endpoint = "".join(left) if len(left) < 2 else ""
+        port, protocol = (label.removeprefix("_") for label in left) if len(left) == 2 and not zone else ("", "")
         if service.type == "ExternalName":
-            return [self._external(r, service)]
-        endpoints, what = self.endpoints(key), f"Service {key}"
+            return [_external(service, below=bool(endpoint or port or protocol or zone))]
+        endpoints = self.endpoints(key)
         if not endpoints and (service.headless or self.options.ignore_empty_service):
             raise NoName(f"{what} has no ready endpoint", service.ref)
-        if zone := r.topology_zone:
+        if zone:
             known = (h.topology_zone for hits in self.reverse.values() for h in hits)
             if not service.headless or zone not in known:
                 raise NoName(f"{what} is not headless, or no endpoint is in zone {zone}", service.ref)
             return [h for hits in endpoints.values() for h in hits if h.topology_zone == zone]
-        if r.endpoint:
-            if r.endpoint not in endpoints:
-                raise NoName(f"{what} has no ready endpoint named '{r.endpoint}'", service.ref)
-            return endpoints[r.endpoint]
+        if endpoint:
+            if endpoint not in endpoints:
+                raise NoName(f"{what} has no ready endpoint named '{endpoint}'", service.ref)
+            return endpoints[endpoint]
         found = [h for hits in endpoints.values() for h in hits] if service.headless else of_cluster_ips(service)
-        hits = [h for h in found if r.port in ("", h.port_name.lower()) and r.protocol in ("", h.protocol.lower())]
+        hits = [h for h in found if port in ("", h.port_name.lower()) and protocol in ("", h.protocol.lower())]
         if not hits:
-            why = f"{what} has no {r.protocol.upper()} port named '{r.port}'"
-            raise NoName(why, service.ref.at("spec.ports"))
+            raise NoName(f"{what} has no {protocol.upper()} port named '{port}'", service.ref.at("spec.ports"))
         return hits
-
-    def _external(self, r: Parsed, service: Service) -> Hit:
-        rule, target = service.ref.at("spec.externalName"), service.external_name
-        if r.endpoint or r.port or r.protocol or r.topology_zone:
-            raise NoName(f"Service {service.key} is an ExternalName: nothing lies below its name", rule)
-        if is_ip(target):
-            raise NoName(f"externalName {target} is an address, not a name", rule)
-        return Hit(target, f"{service.name}.{service.namespace}.svc", rule)
 
     def name_servers(self, own: tuple[str, ...]) -> list[Hit]:
         """Where a CoreDNS Pod with addresses *own* is reached: the Services that it stands behind, else itself."""
@@ -224,3 +198,13 @@ def of_cluster_ips(service: Service) -> list[Hit]:
     """The hits of a Service that has cluster IPs: each address with each port. Endpoints do not matter."""
     owner, rule = f"{service.name}.{service.namespace}.svc", service.ref.at("spec.clusterIPs")
     return [Hit(ip, owner, rule, p.port, p.name, p.protocol) for p in service.ports for ip in service.cluster_ips]
+
+
+def _external(service: Service, below: bool) -> Hit:
+    """The name that an ExternalName points at, unless something stands *below* its own."""
+    rule, target = service.ref.at("spec.externalName"), service.external_name
+    if below:
+        raise NoName(f"Service {service.key} is an ExternalName: nothing lies below its name", rule)
+    if is_ip(target):
+        raise NoName(f"externalName {target} is an address, not a name", rule)
+    return Hit(target, f"{service.name}.{service.namespace}.svc", rule)

@@ -13,19 +13,9 @@ from typing import Any
 
 from k8snet.controlplane import routes
 from k8snet.controlplane.snapshot import Pod
-from k8snet.dataplane import gateway, ingress, journey, lookup, servers
+from k8snet.dataplane import gateway, http, ingress, journey, lookup, servers
 from k8snet.dataplane.client import Client
-from k8snet.dataplane.http import (
-    PORTS,
-    Certificate,
-    Decision,
-    Endpoints,
-    HeaderChange,
-    Request,
-    Response,
-    Share,
-    header,
-)
+from k8snet.dataplane.http import Certificate, Decision, HeaderChange, Request, Response, Share
 from k8snet.dataplane.moment import Moment
 from k8snet.dataplane.servers import Reply
 from k8snet.dataplane.trace import Hop, Outcome, Place, Trace
@@ -80,7 +70,7 @@ def fetch(
     (``curl --resolve``). The Host header is ``request.host``. With *insecure* a bad certificate is not minded.
     Raises ApiError NotFound if the client is no Pod or node of this moment.
     """
-    port, waited = port or PORTS[request.scheme], 0.0
+    port, waited = port or http.PORTS[request.scheme], 0.0
     addresses: tuple[str, ...] = (address or host,)
     hops: tuple[Hop, ...] = ()
     if not is_ip(addresses[0]):
@@ -138,16 +128,8 @@ def exchange(
         place = Place("pod" if pod else "machine", outcome.server, "application", pod.node if pod else "")
         hops = [Hop(place, "http", decision, _sentence(outcome.message))]
     trace = replace(trace, hops=(*trace.forward, *hops, *trace.returning), outcome=outcome)
-    return replace(
-        x,
-        trace=trace,
-        response=reply.response,
-        error=reply.error,
-        detail=reply.detail,
-        certificate=reply.certificate,
-        verify=verify,
-        seconds=seconds,
-    )
+    learnt = {name: getattr(reply, name) for name in ("response", "error", "detail", "certificate")}
+    return replace(x, trace=trace, verify=verify, seconds=seconds, **learnt)
 
 
 def _verify(certificate: Certificate, host: str) -> str:
@@ -155,11 +137,8 @@ def _verify(certificate: Certificate, host: str) -> str:
     if certificate.problem:
         return f"SSL certificate problem: {certificate.problem}"
     kind = f"ipv{6 if ':' in host else 4} address" if is_ip(host) else "host name"
-    return (
-        ""
-        if certificate.covers(host)
-        else f"SSL: no alternative certificate subject name matches target {kind} '{host}'"
-    )
+    problem = f"SSL: no alternative certificate subject name matches target {kind} '{host}'"
+    return "" if certificate.covers(host) else problem
 
 
 def _answer(moment: Moment, outcome: Outcome, request: Request) -> tuple[Reply, list[Hop]]:
@@ -171,7 +150,7 @@ def _answer(moment: Moment, outcome: Outcome, request: Request) -> tuple[Reply, 
         return servers.reply(snapshot, outcome, port, request), []
     name = f"ingress controller {controller}" if controller else f"Gateway {served}"
     proxy = _Proxy(moment, pod, name, request, outcome.server_saw)
-    secure = port == PORTS["https"] if controller else gateway.speaks_tls(snapshot, served, port)
+    secure = port == http.PORTS["https"] if controller else gateway.speaks_tls(snapshot, served, port)
     if secure != (request.scheme == "https"):
         return servers.wrong_scheme(request, proxy.who), []
     if controller:
@@ -230,11 +209,11 @@ class _Proxy:
             response = replace(response, headers=change.apply(response.headers))
         return Reply(response, seconds=x.seconds), hops
 
-    def ask(self, share: Share, endpoints: Endpoints) -> Exchange:
+    def ask(self, share: Share, endpoints: http.Endpoints) -> Exchange:
         """The proxy's own request to an endpoint, as plain HTTP, with what it knows of the client in headers."""
         assert share.request is not None
         ip, port = self.moment.rng.choice(endpoints)
-        chain = ", ".join(filter(None, (header(self.request.headers, "X-Forwarded-For"), self.client_ip)))
+        chain = ", ".join(filter(None, (http.header(self.request.headers, "X-Forwarded-For"), self.client_ip)))
         known = HeaderChange(set=(("X-Forwarded-For", chain), ("X-Forwarded-Proto", self.request.scheme)))
         onward = replace(share.request, scheme="http", sni="", headers=known.apply(share.request.headers))
         return exchange(self.moment, Client("pod", self.pod.key), ip, port, onward)

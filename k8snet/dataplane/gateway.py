@@ -17,18 +17,8 @@ from urllib.parse import parse_qsl
 from k8snet.controlplane import routes
 from k8snet.controlplane.gateway_status import Gateway, Listener, Spec, attachments, backend
 from k8snet.controlplane.snapshot import Snapshot
-from k8snet.dataplane.http import (
-    PORTS,
-    Certificate,
-    Decision,
-    HeaderChange,
-    Mirror,
-    Request,
-    Share,
-    answered,
-    choose,
-    header,
-)
+from k8snet.dataplane import http
+from k8snet.dataplane.http import Certificate, Decision, HeaderChange, Mirror, Request, Share, answered, choose
 from k8snet.dataplane.ingress import columns
 from k8snet.manifests.kinds import Ref, ref
 
@@ -72,7 +62,7 @@ class Match:
         if self.method not in ("", request.method):
             return f"method {self.method} is not {request.method}"
         query = dict(reversed(parse_qsl(request.path.partition("?")[2], keep_blank_values=True)))
-        wrong = [f"header {n}" for kind, n, v in self.headers if not _is(kind, v, header(request.headers, n))]
+        wrong = [f"header {n}" for kind, n, v in self.headers if not _is(kind, v, http.header(request.headers, n))]
         wrong += [f"query parameter {n}" for kind, n, v in self.query if not _is(kind, v, query.get(n))]
         return f"{wrong[0]} has not the value that it asks for" if wrong else ""
 
@@ -102,7 +92,7 @@ def _is(kind: str, wanted: str, value: str | None) -> bool:
 
 def matches(listener: Listener) -> Iterator[Match]:
     """Every match of every HTTPRoute on a listener: older routes first, then by name, then as listed."""
-    for route, hostnames in listener.attached:
+    for route, hostnames in ((r, names) for r, names in listener.attached if r["kind"] == "HTTPRoute"):
         for i, rule in enumerate(route["spec"].get("rules") or [{}]):
             for m in rule.get("matches") or [{}]:
                 path = {"type": "PathPrefix", "value": "/", **(m.get("path") or {})}
@@ -144,7 +134,8 @@ def route(snapshot: Snapshot, gateway: str, port: int, request: Request) -> Deci
         pairs = zip(winner.precedence(host), m.precedence(host), strict=True)
         return f"the winner {CRITERIA[next((i for i, (ours, theirs) in enumerate(pairs) if ours != theirs), -1)]}"
 
-    winner, lost = choose(matches(listener), lambda m: m.differs(request), lambda m: m.precedence(host), beaten)
+    winner, others = choose(matches(listener), lambda m: m.differs(request), lambda m: m.precedence(host), beaten)
+    lost = tuple(f"{m.rule}: {why}" for m, why in others)
     if winner is None:
         return answered(404, f"no route of listener {listener.name} takes {asked}", listener.rule, lost, shown)
     why = f"listener {listener.name}; {winner} takes {asked}"
@@ -248,8 +239,8 @@ def _location(listener: Listener, m: Match, spec: Spec, request: Request) -> str
     """The Location of a redirect. What it leaves out comes from the request; the port is the one given, else the
     well-known one of a given scheme, else the listener's; it is not written where it is the scheme's own."""
     scheme, host = spec.get("scheme") or request.scheme, spec.get("hostname") or request.hostname
-    port = spec.get("port") or (PORTS.get(scheme) if spec.get("scheme") else None) or listener.port
-    written = "" if port == PORTS.get(scheme) else f":{port}"
+    port = spec.get("port") or (http.PORTS.get(scheme) if spec.get("scheme") else None) or listener.port
+    written = "" if port == http.PORTS.get(scheme) else f":{port}"
     return f"{scheme}://{host}{written}{_path(spec, m, request)}"
 
 
@@ -276,6 +267,11 @@ def table(snapshot: Snapshot, gateway: str = "") -> str:
                 shares = _shares(snapshot, li, m, Request("HOST", m.path), "")
                 gets = [f"{s.of:.0%} {s.backend or f'{s.status} {s.location or s.why}'}" for s in shares]
                 rows.append((key, name, h or "*", str(m), ", ".join(gets), str(m.rule)))
-            if not entries:
+            for other, hostnames in li.attached:
+                if other["kind"] != "HTTPRoute":
+                    rows += [
+                        (key, name, h or "*", other["kind"], "(not simulated)", str(ref(other))) for h in hostnames
+                    ]
+            if not li.attached:
                 rows.append((key, name, li.hostname or "*", "(no route)", "404", str(li.rule)))
     return columns(rows)

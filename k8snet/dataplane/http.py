@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from k8snet.manifests.kinds import Ref
 
@@ -177,30 +177,21 @@ def answered(
     return Decision((Share(1.0, why, rule, status=status),), why, rule, lost, shown)
 
 
-class Candidate(Protocol):
-    """What a proxy's table holds: a condition that requests may meet, and where it is written. ``str()`` names it."""
-
-    @property
-    def rule(self) -> Ref:
-        """The object and field."""
-
-
-AnyCandidate = TypeVar("AnyCandidate", bound=Candidate)
+Candidate = TypeVar("Candidate")
 
 
 def choose(
-    candidates: Iterable[AnyCandidate],
-    problem: Callable[[AnyCandidate], str],
-    order: Callable[[AnyCandidate], Any],
-    beaten: Callable[[AnyCandidate, AnyCandidate], str],
-) -> tuple[AnyCandidate | None, tuple[str, ...]]:
-    """The candidate that a request goes by, and a line for each that lost.
+    candidates: Iterable[Candidate],
+    problem: Callable[[Candidate], str],
+    order: Callable[[Candidate], Any],
+    beaten: Callable[[Candidate, Candidate], str],
+) -> tuple[Candidate | None, list[tuple[Candidate, str]]]:
+    """What a request goes by, of all that a proxy's table holds; and why each other lost.
 
     *problem* says why one does not take the request (empty: it does), *order* sorts those that do, and *beaten* says why
     one of them comes after the winner.
     """
     known = [(c, problem(c)) for c in candidates]
-    lost = [f"{c.rule}: {why}" for c, why in known if why]
     taking = sorted((c for c, why in known if not why), key=order)
-    lost += [f"{c.rule}: {c} takes it too, but {beaten(c, taking[0])}" for c in taking[1:]]
-    return taking[0] if taking else None, tuple(lost)
+    late = [(c, f"{c} takes it too, but {beaten(c, taking[0])}") for c in taking[1:]]
+    return taking[0] if taking else None, [(c, why) for c, why in known if why] + late

@@ -97,7 +97,8 @@ def route(snapshot: Snapshot, controllers: Iterable[str], request: Request) -> D
         beaten = not r.host or routes.one_label(r.host, host)
         return "another rule names the host more precisely" if beaten else f"host {r.host} is not {host}"
 
-    winner, lost = choose(table.routes, problem, lambda r: r.order, _beaten)
+    winner, others = choose(table.routes, problem, lambda r: r.order, _beaten)
+    lost = tuple(f"{r.rule}: {why}" for r, why in others)
     why = f"{f'host {best}' if best else 'a rule without host'} and {winner} take {host}{path}"
     if winner is None and table.defaults:
         own = {r.key for r in table.hosts[best]} if best is not None else set()
