@@ -173,6 +173,11 @@ class Verdict:
         """The ends that block it."""
         return tuple(s for s in (self.egress, self.ingress) if s.allowed is False)
 
+    @property
+    def undefined(self) -> str:
+        """Why there is no defined answer; empty if there is one."""
+        return "" if self.allowed is not None else next(s.why for s in (self.egress, self.ingress) if s.allowed is None)
+
     def __bool__(self) -> bool:
         return bool(self.allowed)
 

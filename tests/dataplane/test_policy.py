@@ -204,7 +204,7 @@ def test_what_policy_does_to_icmp_is_undefined_only_where_a_pod_is_isolated():
     verdict = ask(shop(SEED_POLICY), "frontend", "my-app", 0, "icmp")
     assert verdict.allowed is None
     assert not verdict
-    assert "TCP, UDP and SCTP" in verdict.ingress.why
+    assert "TCP, UDP and SCTP" in verdict.undefined
 
 
 def test_a_plugin_that_does_not_enforce_lets_everything_through_and_says_so():
