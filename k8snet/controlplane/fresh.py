@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
+from k8snet.controlplane import table
 from k8snet.controlplane.nodes import pod_ranges
 from k8snet.controlplane.settings import Settings
 from k8snet.manifests.addresses import in_cidr
@@ -22,7 +19,7 @@ ZONES = ("zone-a", "zone-b", "zone-c")
 
 def fill(plane: ControlPlane, nodes: int) -> None:
     """Put the objects of a fresh cluster with *nodes* worker nodes into an empty store."""
-    settings = plane.settings
+    settings, parts = plane.settings, table("fresh")
     services = ipaddress.ip_network(settings.service_cidr)
     values = {
         "$API_IP": str(services[1]),
@@ -30,24 +27,21 @@ def fill(plane: ControlPlane, nodes: int) -> None:
         "$DNS_IP": next((ip for ip in settings.cluster_dns if in_cidr(ip, str(services))), str(services[10])),
     }
     for number in range(1, nodes + 1):
-        plane.store.put(node(settings, number))
-    for obj in _table()["always"] + (_table()["dns"] if settings.dns else []):
+        ranges = pod_ranges(settings, number)
+        stored = plane.store.put(node(settings, number, ranges))
+        if ranges is None:
+            message = f"Node node-{number} status is now: CIDRNotAvailable"
+            plane.events.record(stored, "CIDRNotAvailable", message, "cidrAllocator")
+    for obj in parts["always"] + (parts["dns"] if settings.dns else []):
         plane.api.create(_filled(obj, values), checked=True)
 
 
-def node(settings: Settings, number: int) -> Object:
-    """Worker node *number* (from 1), as its kubelet registers it."""
+def node(settings: Settings, number: int, ranges: list[str] | None) -> Object:
+    """Worker node *number* (from 1), as its kubelet registers it, with the *ranges* that it is given for its Pods."""
     address = str(ipaddress.ip_network(settings.node_cidr)[10 + number])
     zone = ZONES[(number - 1) % len(ZONES)]
-    obj: Object = _filled(_table()["node"], {"$NAME": f"node-{number}", "$ADDRESS": address, "$ZONE": zone})
-    ranges = pod_ranges(settings, number)
+    obj: Object = _filled(table("fresh")["node"], {"$NAME": f"node-{number}", "$ADDRESS": address, "$ZONE": zone})
     return {**obj, "spec": {"podCIDR": ranges[0], "podCIDRs": ranges}} if ranges else obj
-
-
-@cache
-def _table() -> dict[str, Any]:
-    text = resources.files("k8snet.controlplane").joinpath("fresh.yaml").read_text(encoding="utf-8")
-    return dict(yaml.safe_load(text))
 
 
 def _filled(value: Any, values: dict[str, str]) -> Any:

@@ -28,31 +28,33 @@ _CONDITIONS = (
 )
 
 
-def pod_ranges(settings: Settings, number: int) -> list[str]:
-    """The ranges of node *number* (from 1), one for each family; none where Pods do not live in a range of their node:
-    on a cloud network they hold addresses of the nodes' own, and the container engine alone (docker) asks nobody."""
+def pod_ranges(settings: Settings, number: int) -> list[str] | None:
+    """The ranges of node *number* (from 1), one for each family; None if they are all given out. None are needed where
+    Pods do not live in a range of their node: on a cloud network they hold addresses of the nodes' own, and the
+    container engine alone (docker) asks nobody."""
     ranges = []
-    if settings.network not in ("cloud", "docker"):
-        for text, prefix in ((settings.pod_cidr, settings.node_prefix), (settings.pod_cidr6, 64)):
-            if text:
-                whole = ipaddress.ip_network(text)
-                start = int(whole.network_address) + (number << (whole.max_prefixlen - prefix))
-                ranges.append(f"{type(whole.network_address)(start)}/{prefix}")
+    wanted = ((settings.pod_cidr, settings.node_prefix), (settings.pod_cidr6, 64))
+    for text, prefix in wanted if settings.network not in ("cloud", "docker") else ():
+        if text:
+            whole = ipaddress.ip_network(text)
+            first = whole.network_address + (number << (whole.max_prefixlen - prefix))
+            if first not in whole:
+                return None
+            ranges.append(f"{first}/{prefix}")
     return ranges
 
 
 def register(plane: ControlPlane) -> None:
     """Write each node's conditions, and the taint that keeps Pods away from a node that is not ready."""
     plugin, now = plane.settings.network_plugin, plane.store.timestamp()
+    ready = ("Ready", True, "KubeletReady", "kubelet is posting ready status")
+    ready = ready if plugin else ("Ready", False, "KubeletNotReady", NO_PLUGIN)
     for key in plane.due("node", {"Node": own}):
         node = plane.store.at(key)
-        if node is None:
-            continue
-        ready = ("Ready", True, "KubeletReady", "kubelet is posting ready status")
-        ready = ready if plugin else ("Ready", False, "KubeletNotReady", NO_PLUGIN)
-        found = conditions(node, now, [*_CONDITIONS, ready], "lastHeartbeatTime")
-        spec = node.get("spec") or {}
-        taints = [t for t in spec.get("taints") or () if t["key"] != NOT_READY["key"]] + [NOT_READY] * (not plugin)
-        spec = {k: v for k, v in spec.items() if k != "taints"} | ({"taints": taints} if taints else {})
-        new: Object = {**node, "spec": spec, "status": {**(node.get("status") or {}), "conditions": found}}
-        plane.store.put(new)
+        if node is not None:
+            found = conditions(node, now, [*_CONDITIONS, ready], "lastHeartbeatTime")
+            spec: Object = dict(node.get("spec") or {})
+            taints = [t for t in spec.pop("taints", None) or () if t["key"] != NOT_READY["key"]]
+            taints += [] if plugin else [NOT_READY]
+            spec |= {"taints": taints} if taints else {}
+            plane.store.put({**node, "spec": spec, "status": {**(node.get("status") or {}), "conditions": found}})

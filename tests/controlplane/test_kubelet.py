@@ -73,6 +73,19 @@ def test_an_empty_range_leaves_pods_without_an_address():
     assert len(lab.names("Pod")) == 19
 
 
+def test_nodes_beyond_the_pod_range_get_no_part_of_it():
+    """kube-controller-manager's nodeipam: an Event on the node, no spec.podCIDR; its Pods wait for an address."""
+    lab = Lab(node_prefix=28, pod_cidr="10.244.0.0/26", nodes=5, dns=False)
+    ranges = {n["metadata"]["name"]: n["spec"].get("podCIDR") for n in lab.list("Node", "")}
+    assert list(ranges.values()) == ["10.244.0.16/28", "10.244.0.32/28", "10.244.0.48/28", None, None]
+    assert lab.events("node-3") == []
+    assert lab.events("node-4") == [("CIDRNotAvailable", "Node node-4 status is now: CIDRNotAvailable")]
+    lab.apply(pod("web", more="nodeName: node-4"))
+    assert ip(lab, "web") == ""
+    assert status(lab, "web")["state"]["waiting"]["reason"] == "ContainerCreating"
+    assert "no IP ranges specified" in dict(lab.events("web"))["FailedCreatePodSandBox"]
+
+
 def test_a_cloud_gives_so_many_addresses_to_a_node():
     lab = Lab(nodes=1, network="cloud", address_limit=2, dns=False)
     lab.apply(pod("a") + pod("b") + pod("c"))
