@@ -11,7 +11,6 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from k8snet.controlplane import metadata, workloads
-from k8snet.controlplane.endpoints import is_ready
 from k8snet.controlplane.metadata import controller_of, going, labels_of, own, owner, reference
 from k8snet.controlplane.store import Key, key_of
 from k8snet.controlplane.workloads import pods_of, share_of
@@ -28,8 +27,7 @@ STEP_SECONDS = 1.0
 def deployments(plane: ControlPlane) -> None:
     """Bring every Deployment one step nearer to its template and number of replicas."""
     for key in plane.due("deployment", {"Deployment": own, "ReplicaSet": owner("Deployment")}):
-        deployment = plane.store.at(key)
-        if deployment is not None:
+        if deployment := plane.store.at(key):
             _Rollout(plane, key, deployment).step()
 
 
@@ -128,11 +126,10 @@ class _Rollout:
             ("Available", fine, f"MinimumReplicas{'A' if fine else 'Una'}vailable", minimum),
             ("Progressing", True, "NewReplicaSetAvailable" if done else "ReplicaSetUpdated", progress),
         ]
-        status["conditions"] = metadata.conditions(
-            self.deployment, self.plane.store.timestamp(), wanted, "lastUpdateTime"
-        )
+        now = self.plane.store.timestamp()
+        status["conditions"] = metadata.conditions(self.deployment, now, wanted, "lastUpdateTime")
         status["unavailableReplicas"] = max(0, self.total - status["availableReplicas"])
-        workloads.write_status(self.plane, self.key, **status)
+        workloads.write_status(self.plane, self.key, status)
 
 
 def _replicas(obj: Object) -> int:
@@ -183,10 +180,9 @@ def _keep_number(plane: ControlPlane, key: Key, replica_set: Object) -> None:
         for pod in pods[:surplus]:
             workloads.delete_pod(plane, replica_set, pod)
         pods = pods[surplus:]
-    status = {"replicas": len(pods), "fullyLabeledReplicas": len(pods), "readyReplicas": sum(map(is_ready, pods))}
-    status["availableReplicas"] = workloads.available(plane, "replicaset", replica_set, pods)
+    status = workloads.counted(plane, replica_set, pods) | {"fullyLabeledReplicas": len(pods)}
     status["terminatingReplicas"] = sum(map(going, pods_of(plane, replica_set)))
-    workloads.write_status(plane, key, **status)
+    workloads.write_status(plane, key, status)
 
 
 def _first_to_go(pod: Object, together: int) -> tuple[Any, ...]:

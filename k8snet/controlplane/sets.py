@@ -7,7 +7,7 @@ pkg/controller/daemon. Volumes of a StatefulSet are left out: nothing here store
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from k8snet.controlplane import scheduler, workloads
 from k8snet.controlplane.endpoints import is_ready
@@ -29,8 +29,7 @@ def _ordinal(pod: Object) -> int:
 def stateful_sets(plane: ControlPlane) -> None:
     """Create, delete or replace the next Pod of every StatefulSet."""
     for key in plane.due("statefulset", {"StatefulSet": own, "Pod": owner("StatefulSet")}):
-        stateful_set = plane.store.at(key)
-        if stateful_set is not None:
+        if stateful_set := plane.store.at(key):
             revision = f"{key[2]}-{template_hash(stateful_set['spec']['template'])}"
             _next_pods(plane, stateful_set, revision)
             _report(plane, key, stateful_set, revision)
@@ -58,8 +57,8 @@ def _next_pods(plane: ControlPlane, stateful_set: Object, revision: str) -> None
 def _make(plane: ControlPlane, stateful_set: Object, name: str, revision: str) -> Object:
     labels = {"statefulset.kubernetes.io/pod-name": name, REVISION: revision}
     labels["apps.kubernetes.io/pod-index"] = name.rpartition("-")[2]
-    subdomain = stateful_set["spec"].get("serviceName")
-    names = {"hostname": name, **({"subdomain": subdomain} if subdomain else {})}
+    service = stateful_set["spec"].get("serviceName")
+    names = {"hostname": name} | ({"subdomain": service} if service else {})
     return workloads.make_pod(plane, stateful_set, labels, name, **names)
 
 
@@ -68,17 +67,10 @@ def _report(plane: ControlPlane, key: Key, stateful_set: Object, revision: str) 
     revisions = [labels_of(p).get(REVISION) for p in pods]
     done = revisions == [revision] * stateful_set["spec"]["replicas"] and all(map(is_healthy, pods))
     current = revision if done else before.get("currentRevision") or revision
-    workloads.write_status(
-        plane,
-        key,
-        replicas=len(pods),
-        readyReplicas=sum(map(is_ready, pods)),
-        availableReplicas=workloads.available(plane, "statefulset", stateful_set, pods),
-        currentReplicas=revisions.count(current),
-        updatedReplicas=revisions.count(revision),
-        currentRevision=current,
-        updateRevision=revision,
-    )
+    status = workloads.counted(plane, stateful_set, pods)
+    status |= {"currentReplicas": revisions.count(current), "updatedReplicas": revisions.count(revision)}
+    status |= {"currentRevision": current, "updateRevision": revision}
+    workloads.write_status(plane, key, status)
 
 
 # DaemonSets
@@ -86,14 +78,11 @@ def _report(plane: ControlPlane, key: Key, stateful_set: Object, revision: str) 
 # What a DaemonSet's Pods put up with beyond what their template says.
 _TOLERATED = [
     {"key": f"node.kubernetes.io/{taint}", "operator": "Exists", "effect": effect}
-    for taint, effect in (
-        ("not-ready", "NoExecute"),
-        ("unreachable", "NoExecute"),
-        ("disk-pressure", "NoSchedule"),
-        ("memory-pressure", "NoSchedule"),
-        ("pid-pressure", "NoSchedule"),
-        ("unschedulable", "NoSchedule"),
+    for effect, taints in (
+        ("NoExecute", ("not-ready", "unreachable")),
+        ("NoSchedule", ("disk-pressure", "memory-pressure", "pid-pressure", "unschedulable")),
     )
+    for taint in taints
 ]
 
 
@@ -104,8 +93,7 @@ def daemon_sets(plane: ControlPlane) -> None:
         return [key_of(d) for d in plane.store.all("DaemonSet")]
 
     for key in plane.due("daemonset", {"DaemonSet": own, "Pod": owner("DaemonSet"), "Node": every}):
-        daemon_set = plane.store.at(key)
-        if daemon_set is not None:
+        if daemon_set := plane.store.at(key):
             _cover_nodes(plane, key, daemon_set)
 
 
@@ -134,9 +122,9 @@ def _cover_nodes(plane: ControlPlane, key: Key, daemon_set: Object) -> None:
             workloads.delete_pod(plane, daemon_set, pod)
     pods = [p for p in pods_of(plane, daemon_set) if not going(p)]
     here = [p for p in pods if scheduler.pinned_to(p) in names]
-    available = workloads.available(plane, "daemonset", daemon_set, here)
-    counts: dict[str, Any] = {"currentNumberScheduled": len(here), "desiredNumberScheduled": len(names)}
-    counts |= {"numberAvailable": available, "numberUnavailable": len(names) - available}
-    counts |= {"numberMisscheduled": len(pods) - len(here), "numberReady": sum(map(is_ready, here))}
-    counts["updatedNumberScheduled"] = sum(labels_of(p)[REVISION] == revision for p in here)
-    workloads.write_status(plane, key, **counts)
+    number, ready, available = workloads.counted(plane, daemon_set, here).values()
+    status = {"currentNumberScheduled": number, "desiredNumberScheduled": len(names)}
+    status |= {"numberAvailable": available, "numberUnavailable": len(names) - available}
+    status |= {"numberMisscheduled": len(pods) - number, "numberReady": ready}
+    status["updatedNumberScheduled"] = sum(labels_of(p)[REVISION] == revision for p in here)
+    workloads.write_status(plane, key, status)

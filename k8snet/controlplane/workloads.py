@@ -69,21 +69,21 @@ def is_healthy(pod: Object) -> bool:
     return is_ready(pod) and not going(pod)
 
 
-def available(plane: ControlPlane, controller: str, owner: Object, pods: list[Object]) -> int:
-    """How many of *pods* have been Ready for the owner's ``minReadySeconds``; *controller* is woken when more have."""
-    least, found = owner["spec"].get("minReadySeconds") or 0, 0
+def counted(plane: ControlPlane, owner: Object, pods: list[Object]) -> dict[str, Any]:
+    """How many *pods* there are, are ready, and have been for the owner's ``minReadySeconds``; its controller is woken
+    when more have."""
+    least, available = owner["spec"].get("minReadySeconds") or 0, 0
     for since in map(ready_since, pods):
         if since is not None and since + least > plane.now:
-            plane.wake(controller, key_of(owner), since + least - plane.now)
+            plane.wake(owner["kind"].lower(), key_of(owner), since + least - plane.now)
         elif since is not None:
-            found += 1
-    return found
+            available += 1
+    return {"replicas": len(pods), "readyReplicas": sum(map(is_ready, pods)), "availableReplicas": available}
 
 
-def write_status(plane: ControlPlane, key: Key, **status: Any) -> None:
+def write_status(plane: ControlPlane, key: Key, status: dict[str, Any]) -> None:
     """Write an owner's status; counts of 0 are left out, as Go does (``replicas`` and the DaemonSet's are kept)."""
-    obj = plane.store.at(key)
-    if obj is not None:
+    if obj := plane.store.at(key):
         kept = {k: v for k, v in status.items() if v != 0 or k == "replicas" or key[0] == "DaemonSet"}
         plane.store.put({**obj, "status": {**kept, "observedGeneration": obj["metadata"].get("generation", 1)}})
 
