@@ -38,28 +38,29 @@ def with_last_applied(obj: Object) -> Object:
     return changed(obj, annotations={**annotations, LAST_APPLIED: text})
 
 
-def three_way(last: Any, live: Any, wanted: Any, path: str = "") -> Any:
-    """*live* without what *last* had and *wanted* has not, and with what *wanted* has."""
-    if isinstance(live, dict) and isinstance(wanted, dict):
-        last = last if isinstance(last, dict) else {}
+def three_way(last: Any, live: Any, wanted: Any, path: str = "", keys: Mapping[str, str] = MERGE_KEYS) -> Any:
+    """*live* without what *last* had and *wanted* has not, and with what *wanted* has; null takes away."""
+    if isinstance(wanted, Mapping):
+        last, live = (known if isinstance(known, dict) else {} for known in (last, live))
         result = {k: v for k, v in live.items() if k in wanted or k not in last}
         for name, value in wanted.items():
-            if value is None:
-                result.pop(name, None)
-            else:
-                result[name] = three_way(last.get(name), result.get(name), value, f"{path.rpartition('.')[2]}.{name}")
-        return result
-    key = MERGE_KEYS.get(path, "")
-    if (
-        isinstance(live, list)
-        and isinstance(wanted, list)
-        and all(_has(key, i) for i in (*live, *wanted, *(last or ())))
-    ):
-        before, stored, names = {i[key]: i for i in last or ()}, {i[key]: i for i in live}, {i[key] for i in wanted}
-        merged = [three_way(before.get(i[key]), stored.get(i[key]), i, path) for i in wanted]
-        kept = [i for k, i in stored.items() if k not in names and k not in before]
-        return _in_order(kept, merged, key, list(stored))
+            below = f"{path.rpartition('.')[2]}.{name}"
+            result[name] = three_way(last.get(name), live.get(name), value, below, keys)
+        return {k: v for k, v in result.items() if k not in wanted or wanted[k] is not None}
+    key = keys.get(path)
+    if key and isinstance(live, list) and isinstance(wanted, list):
+        lists = (last or (), live, wanted)
+        if all(isinstance(i, dict) and isinstance(i.get(key), (str, int)) for items in lists for i in items):
+            before, stored, named = ({i[key]: i for i in items} for items in lists)
+            merged = [three_way(before.get(i[key]), stored.get(i[key]), i, path, keys) for i in wanted]
+            kept = [i for k, i in stored.items() if k not in named and k not in before]
+            return _in_order(kept, merged, key, list(stored))
     return wanted
+
+
+def json_merge(target: Any, patch: Any) -> Any:
+    """A merge patch: objects are merged, null takes away, all else replaces."""
+    return three_way(None, target, patch, keys={})
 
 
 def _in_order(kept: list[Object], merged: list[Object], key: str, order: list[Any]) -> list[Object]:
@@ -71,23 +72,6 @@ def _in_order(kept: list[Object], merged: list[Object], key: str, order: list[An
             result.append(kept.pop(0))
         result.append(item)
     return result + kept
-
-
-def _has(key: str, item: Any) -> bool:
-    return isinstance(item, dict) and isinstance(item.get(key), (str, int))
-
-
-def json_merge(target: Any, patch: Any) -> Any:
-    """A merge patch: objects are merged, null takes away, all else replaces."""
-    if not isinstance(patch, Mapping):
-        return patch
-    result = dict(target) if isinstance(target, dict) else {}
-    for name, value in patch.items():
-        if value is None:
-            result.pop(name, None)
-        else:
-            result[name] = json_merge(result.get(name), value)
-    return result
 
 
 def difference(old: Object, new: Object) -> Object:
