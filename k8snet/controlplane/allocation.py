@@ -125,7 +125,8 @@ def _drop_what_type_lost(new: Object, old: Object) -> None:
 def _families(service: Object, old: Object, available: tuple[str, ...]) -> None:
     """Fills in ipFamilyPolicy and ipFamilies, or refuses what the cluster cannot do (initIPFamilyFields)."""
     spec = service["spec"]
-    if old and spec.get("ipFamilyPolicy") == "PreferDualStack" and _same(spec, old):
+    unchanged = all(spec.get(f, []) == old.get(f, []) for f in ("ipFamilyPolicy", "clusterIPs", "ipFamilies"))
+    if old and spec.get("ipFamilyPolicy") == "PreferDualStack" and unchanged:
         return
     selectorless = headless(spec) and not spec.get("selector")
     default = "RequireDualStack" if selectorless else "SingleStack"
@@ -136,35 +137,24 @@ def _families(service: Object, old: Object, available: tuple[str, ...]) -> None:
             if spec.get(field) == old.get(field) and len(spec.get(field, ())) > 1:
                 spec[field] = spec[field][:1]
         wanted = spec["ipFamilies"]
-    _refuse_if(service, [*_too_many(spec, policy), *_reduced(spec, old, policy), *_infer(spec, available)])
-    if selectorless:
-        if not wanted:
-            wanted.append(available[0])
-        if len(wanted) == 1 and policy != "SingleStack":
-            wanted.append("IPv6" if wanted[0] == "IPv4" else "IPv4")
-        return
-    _refuse_if(service, _not_available(spec, policy, available))
+    _refuse_if(service, [*_not_for_policy(spec, old, policy), *_infer(spec, available)])
+    if not selectorless:
+        _refuse_if(service, _not_available(spec, policy, available))
     if not wanted:
         wanted.append(available[0])
-    if policy != "SingleStack" and len(wanted) == 1 and len(available) == 2:
-        wanted.append(available[1 - available.index(wanted[0])])
+    if policy != "SingleStack" and len(wanted) == 1 and (selectorless or len(available) == 2):
+        wanted.append("IPv6" if wanted[0] == "IPv4" else "IPv4")
 
 
-def _same(new: Object, old: Object) -> bool:
-    return all(new.get(f, []) == old.get(f, []) for f in ("ipFamilyPolicy", "clusterIPs", "ipFamilies"))
-
-
-def _too_many(spec: Object, policy: str) -> Errors:
-    for field, words in (("clusterIPs", "cluster IPs"), ("ipFamilies", "IP families")):
-        if policy == "SingleStack" and len(spec.get(field, ())) == 2:
-            detail = f"must be 'RequireDualStack' or 'PreferDualStack' when multiple {words} are specified"
-            yield from invalid("spec.ipFamilyPolicy", policy, detail)
-
-
-def _reduced(spec: Object, old: Object, policy: str) -> Errors:
-    for field, words in (("clusterIPs", "cluster IP"), ("ipFamilies", "IP family")):
-        if policy != "SingleStack" and 0 < len(spec.get(field, ())) < len(old.get(field, ())):
-            detail = f"must be 'SingleStack' to release the secondary {words}"
+def _not_for_policy(spec: Object, old: Object, policy: str) -> Errors:
+    """More than one family with the policy for one; fewer than there were with another."""
+    for field, one, many in (("clusterIPs", "cluster IP", "cluster IPs"), ("ipFamilies", "IP family", "IP families")):
+        number, detail = len(spec.get(field, ())), ""
+        if policy == "SingleStack" and number == 2:
+            detail = f"must be 'RequireDualStack' or 'PreferDualStack' when multiple {many} are specified"
+        elif policy != "SingleStack" and 0 < number < len(old.get(field, ())):
+            detail = f"must be 'SingleStack' to release the secondary {one}"
+        if detail:
             yield from invalid("spec.ipFamilyPolicy", policy, detail)
 
 

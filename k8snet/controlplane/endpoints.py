@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from k8snet.controlplane import hints
-from k8snet.controlplane.metadata import going, labels_of, own, owner, reference, suffix
-from k8snet.controlplane.snapshot import containers_of
+from k8snet.controlplane.metadata import containers_of, going, labels_of, own, owner, reference, suffix
 from k8snet.controlplane.store import Key, key_of
 from k8snet.manifests.addresses import family, normal
 from k8snet.manifests.kinds import Object

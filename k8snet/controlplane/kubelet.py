@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from k8snet.controlplane import addressing, containers, environment, podfiles, probes
 from k8snet.controlplane.containers import Status
-from k8snet.controlplane.metadata import annotations_of, conditions, going
+from k8snet.controlplane.metadata import annotations_of, conditions, containers_of, going
 from k8snet.controlplane.nodes import NO_PLUGIN
-from k8snet.controlplane.snapshot import containers_of, pod_view
+from k8snet.controlplane.snapshot import pod_view
 from k8snet.controlplane.store import Key, key_of, seconds_of
 from k8snet.manifests.kinds import Object
 

@@ -11,13 +11,12 @@ For a Pod of a loaded dump with neither of the first two nobody knows, and None 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
-from typing import Any
 
-import yaml
-
+from k8snet.controlplane import table
+from k8snet.controlplane.metadata import annotations_of, containers_of
 from k8snet.manifests.kinds import Object
 
 ANNOTATION = "k8snet.io/listen"
@@ -39,26 +38,20 @@ class Listener:
         return self.address.startswith("127.") or self.address == "::1"
 
 
+# What an image reference carries besides the name by which ``images.yaml`` knows it.
+_NO_NAME = re.compile(r"^(docker\.io/)?(library/)?|@.*|:[^/]*$")
+
+
 @cache
-def _images() -> dict[str, dict[str, str]]:
-    text = resources.files("k8snet.controlplane").joinpath("images.yaml").read_text(encoding="utf-8")
-    return dict(yaml.safe_load(text))
-
-
 def image_facts(image: str) -> dict[str, str]:
     """The row of ``images.yaml`` for an image reference (tag, digest and Docker Hub's prefixes left out), or ``{}``."""
-    name = image.partition("@")[0]
-    head, _, tail = name.rpartition("/")
-    name = f"{head}/{tail.partition(':')[0]}" if head else tail.partition(":")[0]
-    for prefix in ("docker.io/library/", "docker.io/", "library/"):
-        name = name.removeprefix(prefix)
-    return _images().get(name, {})
+    return dict(table("images").get(_NO_NAME.sub("", image), {}))
 
 
 def paths_of(obj: Object, image: str) -> list[str]:
     """The paths that a Pod's plain web server has: those of the annotation ``k8snet.io/paths``, else what its image is
     known to have. Empty: every path is there."""
-    known: str = (obj["metadata"].get("annotations") or {}).get(PATHS, image_facts(image).get("paths", ""))
+    known: str = annotations_of(obj).get(PATHS, image_facts(image).get("paths", ""))
     return known.replace(",", " ").split()
 
 
@@ -67,49 +60,33 @@ _ENTRY = re.compile(
 )
 
 
-def parse(text: str, default_container: str) -> list[Listener]:
+@cache
+def parse(text: str, default_container: str) -> tuple[Listener, ...]:
     """The listeners that an annotation names; entries that are none are left out."""
     result = []
-    for entry in text.replace(" ", "").split(","):
-        m = _ENTRY.match(entry)
-        if m and 1 <= int(m["port"]) <= 65535:
-            address = (m["address"] or "").strip("[]")
-            result.append(
-                Listener(
-                    "" if address in ("0.0.0.0", "::") else address,
-                    int(m["port"]),
-                    m["protocol"] or "TCP",
-                    m["container"] or default_container,
-                )
-            )
-    return result
+    for m in filter(None, map(_ENTRY.match, text.replace(" ", "").split(","))):
+        address, port = (m["address"] or "").strip("[]"), int(m["port"])
+        if 1 <= port <= 65535:
+            bound = "" if address in ("0.0.0.0", "::") else address
+            result.append(Listener(bound, port, m["protocol"] or "TCP", m["container"] or default_container))
+    return tuple(result)
 
 
-def _declared(container: dict[str, Any]) -> list[Listener]:
-    return [
-        Listener("", p["containerPort"], p.get("protocol") or "TCP", container.get("name", ""))
-        for p in container.get("ports") or ()
-        if p.get("containerPort")
-    ]
-
-
-def wanted(obj: Object, loaded: bool) -> list[Listener] | None:
+def wanted(obj: Object, loaded: bool) -> Sequence[Listener] | None:
     """What the Pod's containers try to listen on, in container order; None: nobody knows."""
-    spec = obj.get("spec") or {}
-    sidecars = [c for c in spec.get("initContainers") or () if c.get("restartPolicy") == "Always"]
-    containers = [*(spec.get("containers") or ()), *sidecars]
-    annotation = (obj["metadata"].get("annotations") or {}).get(ANNOTATION)
+    containers, annotation = containers_of(obj.get("spec") or {}), annotations_of(obj).get(ANNOTATION)
     if annotation is not None:
         return parse(annotation, containers[0].get("name", "") if containers else "")
     result: list[Listener] = []
     for container in containers:
-        facts = image_facts(container.get("image") or "")
+        name, facts = container.get("name", ""), image_facts(container.get("image") or "")
         if facts:
-            result += parse(str(facts["listen"]), container.get("name", ""))
+            result += parse(facts["listen"], name)
         elif loaded:
             return None
         else:
-            result += _declared(container)
+            ports = [p for p in container.get("ports") or () if p.get("containerPort")]
+            result += [Listener("", p["containerPort"], p.get("protocol") or "TCP", name) for p in ports]
     return result
 
 

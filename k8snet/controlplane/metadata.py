@@ -1,10 +1,10 @@
-"""What controllers write again and again: generated names, template hashes, owner references, conditions."""
+"""What controllers read and write again and again: generated names, template hashes, owner references, conditions."""
 
 from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from k8snet.controlplane.store import Key, key_of
@@ -47,6 +47,12 @@ def annotations_of(obj: Object) -> dict[str, str]:
 def going(obj: Object) -> bool:
     """Whether the object is being deleted."""
     return bool(obj["metadata"].get("deletionTimestamp"))
+
+
+def containers_of(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Containers in order, then sidecars (init containers that are restarted always): those that run with the Pod."""
+    sidecars = [c for c in spec.get("initContainers") or () if c.get("restartPolicy") == "Always"]
+    return [*(spec.get("containers") or ()), *sidecars]
 
 
 def conditions(

@@ -52,9 +52,7 @@ class ResolvConf:
 
 def parse(text: str) -> ResolvConf:
     """A node's file as the kubelet reads it: nameservers and options add up, the last search line counts."""
-    nameservers: list[str] = []
-    search: list[str] = []
-    options: dict[str, str] = {}
+    nameservers, search, options = list[str](), list[str](), dict[str, str]()
     for line in text.splitlines():
         keyword, *values = line.split() or [""]
         if keyword == "nameserver" and values:
@@ -99,12 +97,8 @@ def resolv_conf(pod: Pod, settings: Settings, node_ips: Sequence[str] = ()) -> t
         conf = ResolvConf(settings.cluster_dns, _distinct(own, of_node) if zone else of_node, ("ndots:5",))
     if pod.spec.get("dnsConfig") is not None:
         conf = _merged(conf, pod)
-    for limit in (_limit_nameservers, _limit_search):
-        limited, event = limit(conf)
-        if event:
-            conf = limited
-            events.append(event)
-    return conf, tuple(events)
+    conf, exceeded = _limited(conf)
+    return conf, (*events, *exceeded)
 
 
 def _merged(base: ResolvConf, pod: Pod) -> ResolvConf:
@@ -124,24 +118,22 @@ def _distinct(*lists: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value for values in lists for value in values))
 
 
-def _limit_nameservers(conf: ResolvConf) -> tuple[ResolvConf, PodEvent | None]:
-    kept = conf.nameservers[:MAX_NAMESERVERS]
-    return replace(conf, nameservers=kept), _exceeded("Nameserver", "nameservers", conf.nameservers, kept)
-
-
-def _limit_search(conf: ResolvConf) -> tuple[ResolvConf, PodEvent | None]:
-    kept = [d for d in conf.search[:MAX_DOMAINS] if len(d) <= MAX_DOMAIN]
-    while len(" ".join(kept)) > MAX_SEARCH_LINE:
-        kept.pop()
-    return replace(conf, search=tuple(kept)), _exceeded("Search Line", "search paths", conf.search, kept)
-
-
-def _exceeded(what: str, things: str, wanted: Sequence[str], kept: Sequence[str]) -> PodEvent | None:
-    if len(kept) == len(wanted):
-        return None
-    line = what.partition(" ")[0].lower()
-    text = f"{what} limits were exceeded, some {things} have been omitted, the applied {line} line is: {' '.join(kept)}"
-    return PodEvent("DNSConfigForming", text)
+def _limited(conf: ResolvConf) -> tuple[ResolvConf, list[PodEvent]]:
+    """As much of the file as the C library reads, and what is told of the rest."""
+    servers, search = conf.nameservers[:MAX_NAMESERVERS], conf.search[:MAX_DOMAINS]
+    search = tuple(d for d in search if len(d) <= MAX_DOMAIN)
+    while len(" ".join(search)) > MAX_SEARCH_LINE:
+        search = search[:-1]
+    events = []
+    for line, what, wanted, kept in (
+        ("Nameserver", "nameservers", conf.nameservers, servers),
+        ("Search Line", "search paths", conf.search, search),
+    ):
+        if kept != wanted:
+            applied = f"the applied {line.split()[0].lower()} line is: {' '.join(kept)}"
+            text = f"{line} limits were exceeded, some {what} have been omitted, {applied}"
+            events.append(PodEvent("DNSConfigForming", text))
+    return replace(conf, nameservers=servers, search=search), events
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from k8snet.controlplane.admission import CLASS_ANNOTATION
 from k8snet.controlplane.listeners import image_facts
-from k8snet.controlplane.snapshot import Pod, Service, ServicePort, Snapshot, containers_of
+from k8snet.controlplane.metadata import containers_of
+from k8snet.controlplane.snapshot import Pod, Service, ServicePort, Snapshot
 from k8snet.manifests.kinds import Object, Ref, ref
 
 CONTROLLER = "k8snet.io/ingress-controller"

@@ -12,8 +12,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from k8snet.controlplane.metadata import controller_of, going, labels_of
-from k8snet.controlplane.snapshot import containers_of
+from k8snet.controlplane.metadata import containers_of, controller_of, going, labels_of
 from k8snet.controlplane.store import Key, key_of
 from k8snet.manifests.kinds import Object
 from k8snet.manifests.selectors import Requirement

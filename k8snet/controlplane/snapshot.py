@@ -8,12 +8,14 @@ object that real controllers would never write is taken as it stands (dumps and 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
+from k8snet.controlplane.endpoints import addresses, is_ready
 from k8snet.controlplane.listeners import Listener, listeners_of
+from k8snet.controlplane.metadata import containers_of, going, labels_of
 from k8snet.controlplane.settings import Settings
 from k8snet.manifests import selectors
 from k8snet.manifests.addresses import family, normal, parse_cidr
@@ -60,8 +62,8 @@ class ContainerPort:
     """A declared port. It opens nothing; it gives a number a name."""
 
     name: str
-    port: int
     protocol: str
+    port: int
     host_port: int
     host_ip: str
     container: str
@@ -81,7 +83,6 @@ class Pod:
     labels: Labels
     ips: tuple[str, ...]
     node: str
-    host_ip: str
     host_network: bool
     ready: bool
     terminating: bool
@@ -128,10 +129,9 @@ class ServicePort:
 
 @dataclass(frozen=True, slots=True)
 class LoadBalancerIP:
-    """One entry of ``status.loadBalancer.ingress``: an address (or a host name) and its ``ipMode``."""
+    """One entry of ``status.loadBalancer.ingress``: an address (empty where a host name stands) and its ``ipMode``."""
 
     ip: str
-    hostname: str
     mode: str
 
 
@@ -157,7 +157,6 @@ class Service:
     affinity_seconds: int
     health_check_node_port: int
     external_name: str
-    publish_not_ready: bool
     obj: Object
 
     @property
@@ -192,8 +191,8 @@ class SlicePort:
     """A port of a slice: the Service port's name and the target number (None: unset)."""
 
     name: str
-    port: int | None
     protocol: str
+    port: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +208,7 @@ class Slice:
 
 
 def _labels(obj: Object) -> Labels:
-    return {k: v or "" for k, v in (obj["metadata"].get("labels") or {}).items()}
+    return {k: v or "" for k, v in labels_of(obj).items()}
 
 
 def _namespace(obj: Object) -> Namespace:
@@ -217,135 +216,120 @@ def _namespace(obj: Object) -> Namespace:
     return Namespace(r, r.name, {**_labels(obj), "kubernetes.io/metadata.name": r.name}, obj)
 
 
-def _condition(obj: Object, name: str) -> bool:
-    conditions = (obj.get("status") or {}).get("conditions") or ()
-    return any(c.get("type") == name and c.get("status") == "True" for c in conditions)
-
-
 def _node(obj: Object) -> Node:
     spec = obj.get("spec") or {}
-    addresses = (obj.get("status") or {}).get("addresses") or ()
-    ips = tuple(normal(a["address"]) for a in addresses if a.get("type") in ("InternalIP", "ExternalIP"))
-    internal = tuple(normal(a["address"]) for a in addresses if a.get("type") == "InternalIP")
+    own = (obj.get("status") or {}).get("addresses") or ()
+    ips = tuple(normal(a["address"]) for a in own if a.get("type") in ("InternalIP", "ExternalIP"))
+    internal = tuple(normal(a["address"]) for a in own if a.get("type") == "InternalIP")
     ranges = tuple(spec.get("podCIDRs") or ([spec["podCIDR"]] if spec.get("podCIDR") else ()))
-    return Node(ref(obj), obj["metadata"]["name"], _labels(obj), internal, ips, ranges, _condition(obj, "Ready"), obj)
+    return Node(ref(obj), obj["metadata"]["name"], _labels(obj), internal, ips, ranges, is_ready(obj), obj)
 
 
-def containers_of(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Containers in order, then sidecars (init containers that are restarted always): those that run with the Pod."""
-    sidecars = [c for c in spec.get("initContainers") or () if c.get("restartPolicy") == "Always"]
-    return [*(spec.get("containers") or ()), *sidecars]
+def _named(port: Mapping[str, Any]) -> tuple[str, str]:
+    """Name and protocol of any kind of port."""
+    return port.get("name") or "", port.get("protocol") or "TCP"
 
 
 def pod_view(obj: Object, settings: Settings) -> Pod:
     """A Pod read from its object; every other reader goes through a `Snapshot`."""
-    spec, status = obj.get("spec") or {}, obj.get("status") or {}
-    r = ref(obj)
-    ips = [p["ip"] for p in status.get("podIPs") or () if p.get("ip")] or [status.get("podIP")]
-    ports = tuple(
-        ContainerPort(
-            p.get("name") or "",
-            p["containerPort"],
-            p.get("protocol") or "TCP",
-            p.get("hostPort") or 0,
-            p.get("hostIP") or "",
-            c.get("name", ""),
-        )
-        for c in containers_of(spec)
-        for p in c.get("ports") or ()
-        if p.get("containerPort")
-    )
+    spec, status, r = obj.get("spec") or {}, obj.get("status") or {}, ref(obj)
     return Pod(
         ref=r,
         namespace=r.namespace,
         name=r.name,
         labels=_labels(obj),
-        ips=tuple(normal(ip) for ip in ips if ip),
+        ips=tuple(addresses(obj)),
         node=spec.get("nodeName") or "",
-        host_ip=status.get("hostIP") or "",
         host_network=bool(spec.get("hostNetwork")),
-        ready=_condition(obj, "Ready"),
-        terminating=bool(obj["metadata"].get("deletionTimestamp")),
+        ready=is_ready(obj),
+        terminating=going(obj),
         finished=status.get("phase") in ("Succeeded", "Failed"),
-        ports=ports,
+        ports=tuple(
+            ContainerPort(
+                *_named(p), p["containerPort"], p.get("hostPort") or 0, p.get("hostIP") or "", c.get("name", "")
+            )
+            for c in containers_of(spec)
+            for p in c.get("ports") or ()
+            if p.get("containerPort")
+        ),
         listeners=listeners_of(obj, loaded=settings.loaded),
         obj=obj,
     )
 
 
 def _service(obj: Object) -> Service:
-    spec, r = obj.get("spec") or {}, ref(obj)
+    spec, status, r = obj.get("spec") or {}, obj.get("status") or {}, ref(obj)
     kind = spec.get("type") or "ClusterIP"
-    ips = spec.get("clusterIPs") or ([spec["clusterIP"]] if spec.get("clusterIP") else [])
-    headless = kind != "ExternalName" and ips[:1] == ["None"]
-    balancer = ((obj.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
-    sticky = spec.get("sessionAffinity") == "ClientIP"
-    timeout = ((spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}).get("timeoutSeconds") or 10800
-    cluster_ips = tuple(normal(ip) for ip in ips if ip != "None") if kind != "ExternalName" else ()
+    given = spec.get("clusterIPs") or [spec.get("clusterIP")]
+    ips = [ip for ip in given if ip] if kind != "ExternalName" else []
+    cluster_ips = tuple(normal(ip) for ip in ips if ip != "None")
+    affinity = ((spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}).get("timeoutSeconds") or 10800
     return Service(
         ref=r,
         namespace=r.namespace,
         name=r.name,
         labels=_labels(obj),
         type=kind,
-        headless=headless,
+        headless=ips[:1] == ["None"],
         cluster_ips=cluster_ips,
         families=tuple(spec.get("ipFamilies") or sorted({family(ip) for ip in cluster_ips})),
         ports=tuple(
-            ServicePort(
-                i,
-                p.get("name") or "",
-                p.get("protocol") or "TCP",
-                p["port"],
-                p.get("targetPort") or p["port"],
-                p.get("nodePort") or 0,
-            )
+            ServicePort(i, *_named(p), p["port"], p.get("targetPort") or p["port"], p.get("nodePort") or 0)
             for i, p in enumerate(spec.get("ports") or ())
         ),
         selector=selectors.from_labels(spec["selector"]) if spec.get("selector") else None,
-        external_ips=tuple(normal(ip) for ip in spec.get("externalIPs") or ()),
+        external_ips=tuple(map(normal, spec.get("externalIPs") or ())),
         load_balancer_ips=tuple(
-            LoadBalancerIP(normal(i.get("ip") or ""), i.get("hostname") or "", i.get("ipMode") or "VIP")
-            for i in balancer
+            LoadBalancerIP(normal(i.get("ip") or ""), i.get("ipMode") or "VIP")
+            for i in (status.get("loadBalancer") or {}).get("ingress") or ()
         ),
         source_ranges=tuple(c.strip() for c in spec.get("loadBalancerSourceRanges") or ()),
         internal_policy=spec.get("internalTrafficPolicy") or "Cluster",
         external_policy=spec.get("externalTrafficPolicy") or "Cluster",
-        affinity_seconds=timeout if sticky else 0,
+        affinity_seconds=affinity if spec.get("sessionAffinity") == "ClientIP" else 0,
         health_check_node_port=spec.get("healthCheckNodePort") or 0,
         external_name=spec.get("externalName") or "",
-        publish_not_ready=bool(spec.get("publishNotReadyAddresses")),
         obj=obj,
     )
 
 
 def _slice(obj: Object) -> Slice:
     r = ref(obj)
-    endpoints = []
-    for index, e in enumerate(obj.get("endpoints") or ()):
-        conditions, hints, target = e.get("conditions") or {}, e.get("hints") or {}, e.get("targetRef")
-        endpoints.append(
-            Endpoint(
-                addresses=tuple(normal(a) for a in e.get("addresses") or ()),
-                ready=conditions.get("ready"),
-                serving=conditions.get("serving"),
-                terminating=conditions.get("terminating"),
-                node=e.get("nodeName") or "",
-                zone=e.get("zone") or "",
-                hostname=e.get("hostname") or "",
-                target=Ref(target.get("kind", "Pod"), target.get("namespace") or r.namespace, target["name"])
-                if target
-                else None,
-                zone_hints=tuple(z["name"] for z in hints.get("forZones") or ()),
-                node_hints=tuple(n["name"] for n in hints.get("forNodes") or ()),
-                index=index,
-            )
-        )
-    ports = tuple(
-        SlicePort(p.get("name") or "", p.get("port"), p.get("protocol") or "TCP") for p in obj.get("ports") or ()
+    return Slice(
+        ref=r,
+        service=labels_of(obj).get("kubernetes.io/service-name") or "",
+        family=obj.get("addressType") or "IPv4",
+        ports=tuple(SlicePort(*_named(p), p.get("port")) for p in obj.get("ports") or ()),
+        endpoints=tuple(_endpoint(e, i, r.namespace) for i, e in enumerate(obj.get("endpoints") or ())),
+        obj=obj,
     )
-    service = (obj["metadata"].get("labels") or {}).get("kubernetes.io/service-name") or ""
-    return Slice(r, service, obj.get("addressType") or "IPv4", ports, tuple(endpoints), obj)
+
+
+def _endpoint(entry: Mapping[str, Any], index: int, namespace: str) -> Endpoint:
+    conditions, hints, to = entry.get("conditions") or {}, entry.get("hints") or {}, entry.get("targetRef")
+    return Endpoint(
+        addresses=tuple(map(normal, entry.get("addresses") or ())),
+        ready=conditions.get("ready"),
+        serving=conditions.get("serving"),
+        terminating=conditions.get("terminating"),
+        node=entry.get("nodeName") or "",
+        zone=entry.get("zone") or "",
+        hostname=entry.get("hostname") or "",
+        target=Ref(to.get("kind", "Pod"), to.get("namespace") or namespace, to["name"]) if to else None,
+        zone_hints=tuple(z["name"] for z in hints.get("forZones") or ()),
+        node_hints=tuple(n["name"] for n in hints.get("forNodes") or ()),
+        index=index,
+    )
+
+
+Thing = TypeVar("Thing")
+
+
+def _grouped(pairs: Iterable[tuple[str, Thing]]) -> Mapping[str, tuple[Thing, ...]]:
+    groups: dict[str, list[Thing]] = defaultdict(list)
+    for key, thing in pairs:
+        groups[key].append(thing)
+    return {key: tuple(things) for key, things in groups.items()}
 
 
 class Snapshot:
@@ -369,19 +353,13 @@ class Snapshot:
         self._rules_of = previous.programmed if previous is not None and not settings.proxy_running else None
         self._views: dict[int, tuple[Object, Any]] = {}
         reuse = previous._views if previous is not None and previous.settings.loaded == settings.loaded else {}
-        by_kind: dict[str, list[Object]] = defaultdict(list)
-        for obj in objects:
-            by_kind[obj.get("kind", "")].append(obj)
-        self._by_kind: Mapping[str, list[Object]] = by_kind
+        self._by_kind = _grouped((obj.get("kind", ""), obj) for obj in objects)
 
-        def views(kind: str, read: Callable[[Object], Any]) -> list[Any]:
-            result = []
-            for obj in by_kind.get(kind, ()):
+        def views(kind: str, read: Callable[[Object], Any]) -> Iterator[Any]:
+            for obj in self._by_kind.get(kind, ()):
                 known = reuse.get(id(obj))
-                view = known[1] if known is not None and known[0] is obj else read(obj)
-                self._views[id(obj)] = (obj, view)
-                result.append(view)
-            return result
+                seen = self._views[id(obj)] = known if known and known[0] is obj else (obj, read(obj))
+                yield seen[1]
 
         self.namespaces: Mapping[str, Namespace] = {n.name: n for n in views("Namespace", _namespace)}
         self.nodes: Mapping[str, Node] = {n.name: n for n in views("Node", _node)}
@@ -406,11 +384,7 @@ class Snapshot:
     @cached_property
     def slices_of(self) -> Mapping[str, tuple[Slice, ...]]:
         """EndpointSlices by ``namespace/service``."""
-        index: dict[str, list[Slice]] = defaultdict(list)
-        for s in self.slices:
-            if s.service:
-                index[f"{s.ref.namespace}/{s.service}"].append(s)
-        return {key: tuple(slices) for key, slices in index.items()}
+        return _grouped((f"{s.ref.namespace}/{s.service}", s) for s in self.slices if s.service)
 
     @cached_property
     def pod_by_ip(self) -> Mapping[str, Pod]:
@@ -425,11 +399,7 @@ class Snapshot:
     @cached_property
     def pods_on(self) -> Mapping[str, tuple[Pod, ...]]:
         """Live Pods by node name."""
-        index: dict[str, list[Pod]] = defaultdict(list)
-        for p in self.pods.values():
-            if not p.finished:
-                index[p.node].append(p)
-        return {node: tuple(pods) for node, pods in index.items()}
+        return _grouped((p.node, p) for p in self.pods.values() if not p.finished)
 
     @cached_property
     def service_by_ip(self) -> Mapping[str, Service]:
@@ -439,9 +409,8 @@ class Snapshot:
     @cached_property
     def external_ips(self) -> frozenset[str]:
         """Addresses of Services to which only the network outside can lead: load balancers' and external IPs."""
-        services = self.services.values()
-        balanced = (e.ip for s in services for e in s.load_balancer_ips if e.ip)
-        return frozenset((*balanced, *(ip for s in services for ip in s.external_ips)))
+        balanced = (e.ip for s in self.services.values() for e in s.load_balancer_ips if e.ip)
+        return frozenset(balanced).union(*(s.external_ips for s in self.services.values()))
 
     @cached_property
     def service_cidrs(self) -> tuple[str, ...]:

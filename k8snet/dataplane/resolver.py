@@ -14,8 +14,9 @@ from itertools import product
 
 from k8snet.controlplane import podfiles
 from k8snet.controlplane.listeners import image_facts
+from k8snet.controlplane.metadata import containers_of
 from k8snet.controlplane.podfiles import ResolvConf
-from k8snet.controlplane.snapshot import Pod, Snapshot, containers_of
+from k8snet.controlplane.snapshot import Pod, Snapshot
 from k8snet.dataplane.dns import Answer
 from k8snet.dataplane.dnsnames import absolute
 from k8snet.dataplane.trace import Trace

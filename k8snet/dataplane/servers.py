@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from k8snet.controlplane.listeners import image_facts
-from k8snet.controlplane.snapshot import Pod, Snapshot, containers_of
+from k8snet.controlplane.metadata import containers_of
+from k8snet.controlplane.snapshot import Pod, Snapshot
 from k8snet.dataplane.http import Certificate, Headers, Request, Response, header, title
 from k8snet.dataplane.proxy import health_check
 from k8snet.dataplane.trace import Outcome

@@ -42,6 +42,7 @@ def parse_cidr(text: str) -> IPNetwork | None:
         return None
 
 
+@lru_cache(maxsize=65536)
 def normal(text: str) -> str:
     """*text* in its one canonical spelling (shortest IPv6, no leading zeros); unchanged if it is no address."""
     ip = parse_ip(text)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from k8snet.controlplane import podfiles
-from k8snet.controlplane.snapshot import containers_of
+from k8snet.controlplane.metadata import containers_of
 from k8snet.dataplane import lookup, resolver
 from k8snet.dataplane.client import Client
 from k8snet.dataplane.dns import Answer, Record
