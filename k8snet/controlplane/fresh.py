@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from k8snet.controlplane import table
+from k8snet.controlplane import filled, table
 from k8snet.controlplane.nodes import pod_ranges
-from k8snet.controlplane.settings import Settings
 from k8snet.manifests.addresses import in_cidr
 from k8snet.manifests.kinds import Object
 
@@ -18,36 +17,22 @@ ZONES = ("zone-a", "zone-b", "zone-c")
 
 
 def fill(plane: ControlPlane, nodes: int) -> None:
-    """Put the objects of a fresh cluster with *nodes* worker nodes into an empty store."""
+    """Put the objects of a fresh cluster with *nodes* worker nodes (as their kubelets register them) into an empty
+    store."""
     settings, parts = plane.settings, table("fresh")
-    services = ipaddress.ip_network(settings.service_cidr)
+    hosts, services = ipaddress.ip_network(settings.node_cidr), ipaddress.ip_network(settings.service_cidr)
+    for number in range(1, nodes + 1):
+        name, ranges = f"node-{number}", pod_ranges(settings, number)
+        zone = ZONES[(number - 1) % len(ZONES)]
+        node: Object = filled(parts["node"], {"$NAME": name, "$ADDRESS": str(hosts[10 + number]), "$ZONE": zone})
+        node = plane.store.put(node | ({"spec": {"podCIDR": ranges[0], "podCIDRs": ranges}} if ranges else {}))
+        if ranges is None:
+            message = f"Node {name} status is now: CIDRNotAvailable"
+            plane.events.record(node, "CIDRNotAvailable", message, "cidrAllocator")
     values = {
         "$API_IP": str(services[1]),
-        "$API_ADDRESS": str(ipaddress.ip_network(settings.node_cidr)[10]),
+        "$API_ADDRESS": str(hosts[10]),
         "$DNS_IP": next((ip for ip in settings.cluster_dns if in_cidr(ip, str(services))), str(services[10])),
     }
-    for number in range(1, nodes + 1):
-        ranges = pod_ranges(settings, number)
-        stored = plane.store.put(node(settings, number, ranges))
-        if ranges is None:
-            message = f"Node node-{number} status is now: CIDRNotAvailable"
-            plane.events.record(stored, "CIDRNotAvailable", message, "cidrAllocator")
     for obj in parts["always"] + (parts["dns"] if settings.dns else []):
-        plane.api.create(_filled(obj, values), checked=True)
-
-
-def node(settings: Settings, number: int, ranges: list[str] | None) -> Object:
-    """Worker node *number* (from 1), as its kubelet registers it, with the *ranges* that it is given for its Pods."""
-    address = str(ipaddress.ip_network(settings.node_cidr)[10 + number])
-    zone = ZONES[(number - 1) % len(ZONES)]
-    obj: Object = _filled(table("fresh")["node"], {"$NAME": f"node-{number}", "$ADDRESS": address, "$ZONE": zone})
-    return {**obj, "spec": {"podCIDR": ranges[0], "podCIDRs": ranges}} if ranges else obj
-
-
-def _filled(value: Any, values: dict[str, str]) -> Any:
-    """A copy with the words of *values* replaced."""
-    if isinstance(value, dict):
-        return {k: _filled(v, values) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_filled(v, values) for v in value]
-    return values.get(value, value) if isinstance(value, str) else value
+        plane.api.create(filled(obj, values), checked=True)

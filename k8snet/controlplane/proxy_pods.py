@@ -8,8 +8,10 @@ Real controllers are installed by a chart or an operator. Here they are kept by 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from k8snet.controlplane import filled, table
+from k8snet.controlplane.metadata import going, labels_of
 from k8snet.controlplane.store import key_of
 from k8snet.manifests.errors import ApiError
 from k8snet.manifests.kinds import Object
@@ -24,21 +26,12 @@ def objects(
     kind: str, namespace: str, name: str, image: str, ports: Iterable[int], annotations: Mapping[str, str]
 ) -> list[Object]:
     """Namespace, Deployment and Service of one controller's proxies; *kind* is ingress or gateway."""
-    labels = {"app": name, LABEL: kind}
-
-    def made(api_version: str, kind_: str, spec: dict[str, Any]) -> Object:
-        meta = {"name": name, "namespace": namespace, "labels": labels}
-        return {"apiVersion": api_version, "kind": kind_, "metadata": meta, "spec": spec}
-
     names = {f"port-{p}": p for p in ports}
-    container = {"name": "proxy", "image": image, "ports": [{"name": n, "containerPort": p} for n, p in names.items()]}
-    template = {"metadata": {"labels": labels, "annotations": dict(annotations)}, "spec": {"containers": [container]}}
-    listed = [{"name": n, "port": p, "targetPort": p} for n, p in names.items()]
-    return [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": {LABEL: kind}}},
-        made("apps/v1", "Deployment", {"selector": {"matchLabels": {"app": name}}, "template": template}),
-        made("v1", "Service", {"type": "LoadBalancer", "selector": {"app": name}, "ports": listed}),
-    ]
+    values: Object = {"$KIND": kind, "$NAMESPACE": namespace, "$NAME": name, "$IMAGE": image}
+    values["$ANNOTATIONS"] = dict(annotations)
+    values["$CONTAINER_PORTS"] = [{"name": n, "containerPort": p} for n, p in names.items()]
+    values["$PORTS"] = [{"name": n, "port": p, "targetPort": p} for n, p in names.items()]
+    return [filled(obj, values) for obj in table("proxy_pods")["objects"]]
 
 
 def class_for(plane: ControlPlane, kind: str, api_version: str, field: str, controller: str) -> list[Object]:
@@ -64,10 +57,8 @@ def keep(plane: ControlPlane, kind: str, wanted: Iterable[Object]) -> None:
             continue  # no address, or the namespace is ending: tried again at the next change
     for gone in ("Deployment", "Service", "Namespace"):
         for obj in plane.store.all(gone):
-            meta = obj["metadata"]
-            ours = (meta.get("labels") or {}).get(LABEL) == kind
-            if ours and key_of(obj) not in by_key and not meta.get("deletionTimestamp"):
-                plane.api.delete(gone, meta.get("namespace", ""), meta["name"])
+            if labels_of(obj).get(LABEL) == kind and key_of(obj) not in by_key and not going(obj):
+                plane.api.delete(gone, obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
 
 
 def _numbers(service: Object) -> set[int]:
@@ -76,4 +67,5 @@ def _numbers(service: Object) -> set[int]:
 
 def addresses(obj: Object | None) -> list[Object]:
     """The entries of ``status.loadBalancer.ingress`` of a Service or an Ingress."""
-    return ((obj or {}).get("status") or {}).get("loadBalancer", {}).get("ingress") or []
+    status = (obj or {}).get("status") or {}
+    return (status.get("loadBalancer") or {}).get("ingress") or []
