@@ -52,13 +52,13 @@ class Corefile:
 
 @dataclass(frozen=True, slots=True)
 class OutsideHost:
-    """A host of the simulated internet: its address, what it listens on and the certificate names that it shows."""
+    """A host of the simulated internet: its address, what it listens on, and the names of its web *sites*, which its
+    certificate shows; with none it answers for every name."""
 
     ip: str
     name: str = ""
     ports: tuple[int, ...] = (80, 443)
-    cert_hosts: tuple[str, ...] = ()
-    answers_host: tuple[str, ...] = ()
+    sites: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +75,8 @@ class Internet:
     servfail: frozenset[str] = frozenset()
     unreachable: bool = False
     hosts: tuple[OutsideHost, ...] = (
-        OutsideHost("203.0.113.200", "example.com", cert_hosts=("example.com",), answers_host=("example.com",)),
-        OutsideHost(
-            "203.0.113.201", "api.example.com", cert_hosts=("api.example.com",), answers_host=("api.example.com",)
-        ),
+        OutsideHost("203.0.113.200", "example.com", sites=("example.com",)),
+        OutsideHost("203.0.113.201", "api.example.com", sites=("api.example.com",)),
     )
 
 

@@ -59,7 +59,7 @@ def reply(snapshot: Snapshot, outcome: Outcome, port: int, request: Request) -> 
             status, line = 200, KEYS if request.pathname != METADATA else "node-role"
         who = "the API server" if shown else who
     else:
-        shown, known = Certificate("", host.cert_hosts) if port == 443 else None, host.answers_host
+        shown, known = Certificate("", host.sites) if port == 443 else None, host.sites
         status, line = 200, f"Hello from {who}: {request.path} from {outcome.server_saw}"
         if known and request.hostname.removesuffix(".") not in known:  # as nginx and Apache take it
             status = 421 if shown else 404
