@@ -33,29 +33,26 @@ def allot(store: Store, settings: Settings, pod: Object, node: Object) -> list[s
     """The addresses of a new Pod, one for each family. Raises NoAddress."""
     if pod["spec"].get("hostNetwork"):
         return node_ips(node)
-    name = node["metadata"]["name"]
-    here = [p for p in store.by("node", name) if not p["spec"].get("hostNetwork")]
+    here = [p for p in store.by("node", node["metadata"]["name"]) if not p["spec"].get("hostNetwork")]
     if settings.network == "cloud":
         everywhere = {ip for n in store.all("Node") for ip in node_ips(n)} | _held(store.all("Pod"))
         full = settings.address_limit and len([p for p in here if _held([p])]) >= settings.address_limit
-        free = (ip for ip in _hosts(parse_cidr(settings.node_cidr), FIRST_CLOUD_ADDRESS) if ip not in everywhere)
+        free = (
+            ip for ip in _hosts(ipaddress.ip_network(settings.node_cidr), FIRST_CLOUD_ADDRESS) if ip not in everywhere
+        )
         address = None if full else next(free, None)
         if address is None:
             raise NoAddress('plugin type="cloud" failed (add): add cmd: failed to assign an IP address to container')
         return [address]
-    ranges = node["spec"].get("podCIDRs") or [node["spec"].get("podCIDR")]
-    if settings.network == "docker":
-        ranges = [DOCKER_RANGE]
+    ranges = node["spec"].get("podCIDRs") or [node["spec"].get("podCIDR") or ""]
+    ranges = [DOCKER_RANGE] if settings.network == "docker" else ranges
     held, result = _held(here), []
-    for text in filter(None, ranges):
-        network = parse_cidr(text)
+    for network in (n for n in map(parse_cidr, ranges) if n):
         address = next((ip for ip in _hosts(network, 2) if ip not in held), None)
         if address is None:
-            span = f"{next(_hosts(network, 1), '')}-{_last(network)}"
-            raise NoAddress(
-                'plugin type="bridge" failed (add): failed to allocate for range 0: '
-                f"no IP addresses available in range set: {span}"
-            )
+            span = f"{next(_hosts(network, 1), '')}-{network.broadcast_address - (network.version == 4)}"
+            message = f"failed to allocate for range 0: no IP addresses available in range set: {span}"
+            raise NoAddress(f'plugin type="bridge" failed (add): {message}')
         result.append(address)
     if not result:
         raise NoAddress('plugin type="bridge" failed (add): no IP ranges specified')
@@ -67,13 +64,7 @@ def _held(pods: list[Object]) -> set[str]:
     return {ip["ip"] for s in statuses if s.get("phase") not in ("Succeeded", "Failed") for ip in s.get("podIPs") or ()}
 
 
-def _last(network: IPNetwork | None) -> str:
-    return str(network[-2 if network.version == 4 else -1]) if network else ""
-
-
-def _hosts(network: IPNetwork | None, start: int) -> Iterator[str]:
+def _hosts(network: IPNetwork, start: int) -> Iterator[str]:
     """Addresses of a network from number *start* on; of an IPv4 one not the last, which is for broadcasts."""
-    if network is not None:
-        base, size = int(network.network_address), network.num_addresses - (network.version == 4)
-        kind = ipaddress.IPv4Address if network.version == 4 else ipaddress.IPv6Address
-        yield from (str(kind(base + number)) for number in range(start, size))
+    end = network.num_addresses - (network.version == 4)
+    return (str(network.network_address + number) for number in range(start, end))

@@ -40,18 +40,13 @@ def failed_binds(store: Store, pod: Object) -> dict[str, Listener]:
     return failed
 
 
-def log_line(socket: Listener) -> str:
-    """What a server writes that finds its port taken."""
-    return f"bind() to {socket.address or '0.0.0.0'}:{socket.port} failed (98: Address already in use)"
-
-
 def logs(store: Store, pod: Object, container: str, previous: bool = False) -> list[str]:
     """What ``kubectl logs`` shows of a container: that it listens, or why it could not."""
     statuses = pod["status"].get("containerStatuses") or ()
     if not any(s["name"] == container and s.get("containerID") for s in statuses):
         return []
     if socket := failed_binds(store, pod).get(container):
-        return [log_line(socket)]
+        return [f"bind() to {socket.address or '0.0.0.0'}:{socket.port} failed (98: Address already in use)"]
     mine = [s for s in listeners.wanted(pod, loaded=False) or () if s.container == container and not previous]
     return [f"listening on {s.address or '0.0.0.0'}:{s.port}/{s.protocol}" for s in mine]
 

@@ -6,9 +6,10 @@ and the API's own from namespace default. A Service that comes later is not amon
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from k8snet.controlplane.store import Store
+from k8snet.manifests.addresses import host_port
 from k8snet.manifests.kinds import Object
 
 if TYPE_CHECKING:
@@ -31,22 +32,21 @@ def variables(store: Store, pod: Object) -> dict[str, str]:
     for name, service in sorted(services.items()):
         address = service["spec"].get("clusterIP") if service else None
         if service and address and address != "None" and service["spec"].get("type") != "ExternalName":
-            result |= _of_service(name.upper().replace("-", "_"), address, service["spec"].get("ports") or [])
+            result |= _of_service(_variable(name), address, service["spec"].get("ports") or [])
     return result
 
 
-def _of_service(prefix: str, address: str, ports: list[dict[str, object]]) -> dict[str, str]:
-    first = ports[0]["port"]
-    found = {f"{prefix}_SERVICE_HOST": address, f"{prefix}_SERVICE_PORT": str(first)}
+def _of_service(prefix: str, address: str, ports: list[dict[str, Any]]) -> dict[str, str]:
+    found = {f"{prefix}_SERVICE_HOST": address, f"{prefix}_SERVICE_PORT": str(ports[0]["port"])}
+    found |= {f"{prefix}_SERVICE_PORT_{_variable(p['name'])}": str(p["port"]) for p in ports if p.get("name")}
     for port in ports:
-        if port.get("name"):
-            name = str(port["name"]).upper().replace("-", "_")
-            found[f"{prefix}_SERVICE_PORT_{name}"] = str(port["port"])
-    host = f"[{address}]" if ":" in address else address
-    for port in ports:
-        protocol, number = str(port.get("protocol") or "TCP"), port["port"]
-        url = f"{protocol.lower()}://{host}:{number}"
+        protocol, number = port.get("protocol") or "TCP", port["port"]
+        url = f"{protocol.lower()}://{host_port(address, number)}"
         stem = f"{prefix}_PORT_{number}_{protocol.upper()}"
         found.setdefault(f"{prefix}_PORT", url)
         found |= {stem: url, f"{stem}_PROTO": protocol.lower(), f"{stem}_PORT": str(number), f"{stem}_ADDR": address}
     return found
+
+
+def _variable(name: str) -> str:
+    return name.upper().replace("-", "_")

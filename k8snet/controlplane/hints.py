@@ -22,7 +22,6 @@ NO_NODE_INFO = "Insufficient Node information: allocatable CPU or zone not speci
 NO_ZONE = "One or more endpoints do not have a zone specified"
 TOO_FEW = "Insufficient number of endpoints"
 OVERLOADED = "Unable to allocate minimum required endpoints to each zone without exceeding overload threshold"
-ENABLED = "Topology Aware Hints has been enabled"
 
 
 def zone_of(node: Object) -> str:
@@ -119,4 +118,4 @@ def events(
         if isinstance(answer, str):
             yield "TopologyAwareHintsDisabled", f"{answer}, addressType: {family}"
         elif not any(e.get("hints") for s in before for e in s["endpoints"]):
-            yield "TopologyAwareHintsEnabled", f"{ENABLED}, addressType: {family}"
+            yield "TopologyAwareHintsEnabled", f"Topology Aware Hints has been enabled, addressType: {family}"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
+from k8snet.controlplane import proxy_pods
 from k8snet.controlplane.metadata import own
 from k8snet.controlplane.store import Key, key_of
 from k8snet.manifests.addresses import in_cidr
@@ -35,24 +36,22 @@ def balance(plane: ControlPlane) -> None:
 
     for key in plane.due("loadbalancer", {"Service": concerned}):
         service = store.at(key)
-        if service is None or service["spec"].get("loadBalancerClass"):
+        if service is None or service["spec"].get("loadBalancerClass") or _wants(service) == bool(addresses(service)):
             continue
-        if not _wants(service) and addresses(service):
+        if not _wants(service):
             store.put({**service, "status": {"loadBalancer": {}}})
             plane.events.record(service, "DeletedLoadBalancer", "Deleted load balancer", SOURCE)
-        elif _wants(service) and not addresses(service) and plane.settings.load_balancer:
+        elif plane.settings.load_balancer:
             plane.events.record(service, "EnsuringLoadBalancer", "Ensuring load balancer", SOURCE)
             taken = {ip for s in store.all("Service") for ip in addresses(s)}
             asked = service["spec"].get("loadBalancerIP") or ""
             pool = [asked] if in_cidr(asked, cidr) else map(str, ipaddress.ip_network(cidr).hosts())
-            ip = next((ip for ip in pool if ip not in taken), None)
-            if ip is None:
+            if ip := next((ip for ip in pool if ip not in taken), ""):
+                store.put({**service, "status": {"loadBalancer": {"ingress": [{"ip": ip, "ipMode": "VIP"}]}}})
+                plane.events.record(service, "EnsuredLoadBalancer", "Ensured load balancer", SOURCE)
+            else:
                 message = "Error syncing load balancer: failed to ensure load balancer: no address is free"
                 plane.events.record(service, "SyncLoadBalancerFailed", message, SOURCE, kind="Warning")
-                continue
-            ingress = [{"ip": ip, "ipMode": "VIP"}]
-            store.put({**service, "status": {"loadBalancer": {"ingress": ingress}}})
-            plane.events.record(service, "EnsuredLoadBalancer", "Ensured load balancer", SOURCE)
 
 
 def _wants(service: Object) -> bool:
@@ -61,5 +60,4 @@ def _wants(service: Object) -> bool:
 
 def addresses(service: Object) -> list[str]:
     """The load balancer addresses in a Service's status."""
-    balancer = (service.get("status") or {}).get("loadBalancer") or {}
-    return [i["ip"] for i in balancer.get("ingress") or () if i.get("ip")]
+    return [entry["ip"] for entry in proxy_pods.addresses(service) if entry.get("ip")]

@@ -7,7 +7,7 @@ mirrored into slices (pkg/controller/endpointslicemirroring).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from k8snet.controlplane import endpoints
@@ -26,11 +26,15 @@ LEADER = "control-plane.alpha.kubernetes.io/leader"
 _NOT_COPIED = ("kubectl.kubernetes.io/last-applied-configuration", "endpoints.kubernetes.io/last-change-trigger-time")
 
 
+def _same_name(kind: str) -> Callable[[Object], list[Key]]:
+    return lambda obj: [(kind, *key_of(obj)[1:])]
+
+
 def write(plane: ControlPlane) -> None:
     """Keep an Endpoints object for each Service with a selector."""
     store = plane.store
     selecting = endpoints.selecting(plane, "endpoints")
-    watches = {"Service": own, "Pod": selecting, "Endpoints": lambda o: [("Service", *key_of(o)[1:])]}
+    watches = {"Service": own, "Pod": selecting, "Endpoints": _same_name("Service")}
     for key in plane.due("endpoints", watches):
         service, old = store.at(key), store.get("Endpoints", key[1], key[2])
         if service is None:
@@ -48,9 +52,7 @@ def write(plane: ControlPlane) -> None:
 def _subsets(service: Object, pods: Iterable[Object]) -> dict[str, Any]:
     """Addresses of the Service's first family, grouped by the ports that they have in common."""
     publish = bool(service["spec"].get("publishNotReadyAddresses"))
-    first = endpoints.families_of(service)[0]
-    if service["spec"].get("ipFamilies"):
-        first = service["spec"]["ipFamilies"][0]
+    first = (service["spec"].get("ipFamilies") or endpoints.families_of(service))[0]
     by_port: dict[str, tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]] = {}
     for pod in pods:
         ip = next((ip for ip in endpoints.addresses(pod) if family(ip) == first), None)
@@ -76,11 +78,7 @@ def _subsets(service: Object, pods: Iterable[Object]) -> dict[str, Any]:
 def mirror(plane: ControlPlane) -> None:
     """Copy hand-written Endpoints into slices."""
     store = plane.store
-
-    def same_name(service: Object) -> list[Key]:
-        return [("Endpoints", *key_of(service)[1:])]
-
-    watches = {"Endpoints": own, "Service": same_name, "EndpointSlice": owner("Endpoints")}
+    watches = {"Endpoints": own, "Service": _same_name("Endpoints"), "EndpointSlice": owner("Endpoints")}
     for key in plane.due("endpointslicemirroring", watches):
         obj, service = store.at(key), store.get("Service", key[1], key[2])
         if obj is not None:
@@ -95,25 +93,22 @@ def _mirrored(obj: Object, old: list[Object]) -> list[Object]:
     labels = {k: v for k, v in labels_of(obj).items() if k not in (MANAGED_BY, endpoints.HEADLESS)}
     labels |= {endpoints.SERVICE_NAME: obj["metadata"]["name"], endpoints.MANAGED_BY: MIRROR}
     annotations = {k: v for k, v in annotations_of(obj).items() if k not in _NOT_COPIED}
-    new = {"generateName": f"{obj['metadata']['name']}-", "namespace": obj["metadata"]["namespace"]}
-    spare, slices = list(old), dict[str, Object]()
+    meta: Object = {"labels": labels, "ownerReferences": [reference(obj)]}
+    meta |= {"annotations": annotations} if annotations else {}
+    slices: dict[str, Object] = {}
     for subset in obj.get("subsets") or ():
         ports = [{"name": "", "protocol": "TCP", **p} for p in subset.get("ports") or ()]
         for group in ("addresses", "notReadyAddresses"):
             for address in subset.get(group) or ():
                 kind = family(normal(address["ip"]))
-                if f"{kind} {ports}" not in slices:
-                    same = next((s for s in spare if s["addressType"] == kind), None)
-                    spare = [s for s in spare if s is not same]
-                    meta = {
-                        **(same["metadata"] if same else new),
-                        "labels": labels,
-                        "ownerReferences": [reference(obj)],
-                    }
-                    meta |= {"annotations": annotations} if annotations else {}
-                    slice_: Object = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": meta}
-                    slices[f"{kind} {ports}"] = {**slice_, "addressType": kind, "endpoints": [], "ports": ports}
                 kept = {k: address[k] for k in ("hostname", "nodeName", "targetRef") if address.get(k)}
                 endpoint = {"addresses": [address["ip"]], "conditions": {"ready": group == "addresses"}, **kept}
-                slices[f"{kind} {ports}"]["endpoints"].append(endpoint)
+                slice_ = slices.setdefault(f"{kind} {ports}", {"addressType": kind, "endpoints": [], "ports": ports})
+                slice_["endpoints"].append(endpoint)
+    new = {"generateName": f"{obj['metadata']['name']}-", "namespace": obj["metadata"]["namespace"]}
+    for slice_ in slices.values():
+        same = next((s for s in old if s["addressType"] == slice_["addressType"]), None)
+        old = [s for s in old if s is not same]
+        slice_ |= {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice"}
+        slice_["metadata"] = (same["metadata"] if same else new) | meta
     return list(slices.values())

@@ -351,15 +351,15 @@ class Snapshot:
         self.settings = settings
         self.environments: Mapping[str, Mapping[str, str]] = environments or {}
         self._rules_of = previous.programmed if previous is not None and not settings.proxy_running else None
-        self._views: dict[int, tuple[Object, Any]] = {}
+        self._views: dict[int, Any] = {}
         reuse = previous._views if previous is not None and previous.settings.loaded == settings.loaded else {}
         self._by_kind = _grouped((obj.get("kind", ""), obj) for obj in objects)
 
         def views(kind: str, read: Callable[[Object], Any]) -> Iterator[Any]:
             for obj in self._by_kind.get(kind, ()):
                 known = reuse.get(id(obj))
-                seen = self._views[id(obj)] = known if known and known[0] is obj else (obj, read(obj))
-                yield seen[1]
+                view = self._views[id(obj)] = known if known and known.obj is obj else read(obj)
+                yield view
 
         self.namespaces: Mapping[str, Namespace] = {n.name: n for n in views("Namespace", _namespace)}
         self.nodes: Mapping[str, Node] = {n.name: n for n in views("Node", _node)}

@@ -17,15 +17,6 @@ from k8snet.manifests.kinds import Object
 if TYPE_CHECKING:
     from k8snet.controlplane.plane import ControlPlane
 
-_WORDS = {
-    "ReplicaSet": ("Created pod: {pod}", "Deleted pod: {pod}"),
-    "DaemonSet": ("Created pod: {pod}", "Deleted pod: {pod}"),
-    "StatefulSet": (
-        "create Pod {pod} in StatefulSet {owner} successful",
-        "delete Pod {pod} in StatefulSet {owner} successful",
-    ),
-}
-
 
 def make_pod(plane: ControlPlane, owner: Object, labels: dict[str, str], name: str = "", **spec: Any) -> Object:
     """A new Pod of *owner*'s template, stored: with a generated name unless *name* is given, with further *labels* and
@@ -37,19 +28,22 @@ def make_pod(plane: ControlPlane, owner: Object, labels: dict[str, str], name: s
     meta["labels"] = {**(meta.get("labels") or {}), **labels}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": {**template["spec"], **spec}}
     pod = plane.store.put(admission.admit(plane.store, plane.settings, defaults.fill(pod), None))
-    _report(plane, owner, pod, "SuccessfulCreate", 0)
+    _report(plane, owner, pod, "create")
     return pod
 
 
 def delete_pod(plane: ControlPlane, owner: Object, pod: Object) -> None:
     """Delete a Pod of *owner* and report it."""
     lifecycle.delete(plane.store, pod)
-    _report(plane, owner, pod, "SuccessfulDelete", 1)
+    _report(plane, owner, pod, "delete")
 
 
-def _report(plane: ControlPlane, owner: Object, pod: Object, reason: str, which: int) -> None:
-    text = _WORDS[owner["kind"]][which].format(pod=pod["metadata"]["name"], owner=owner["metadata"]["name"])
-    plane.events.record(owner, reason, text, f"{owner['kind'].lower()}-controller")
+def _report(plane: ControlPlane, owner: Object, pod: Object, verb: str) -> None:
+    kind, name = owner["kind"], pod["metadata"]["name"]
+    text = f"{verb.capitalize()}d pod: {name}"
+    if kind == "StatefulSet":
+        text = f"{verb} Pod {name} in StatefulSet {owner['metadata']['name']} successful"
+    plane.events.record(owner, f"Successful{verb.capitalize()}", text, f"{kind.lower()}-controller")
 
 
 def pods_of(plane: ControlPlane, owner: Object) -> list[Object]:
