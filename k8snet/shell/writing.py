@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import yaml
 
-from k8snet.controlplane.patching import three_way
+from k8snet.controlplane.jsonpatch import json_patch
+from k8snet.controlplane.patching import json_merge, three_way
+from k8snet.controlplane.store import key_of
 from k8snet.manifests import decode, hints, names
 from k8snet.manifests.errors import ApiError, KubectlError, KubernetesError, render
 from k8snet.manifests.kinds import KINDS, Object
@@ -23,6 +26,12 @@ from k8snet.shell.frames import Aggregate, FileError, is_missing
 from k8snet.shell.texts import error
 
 WAIT_SECONDS = 600
+# By the word after --type: what the server makes of an object and a patch.
+PATCHES: dict[str, Callable[[Object, Any], Object]] = {
+    "json": json_patch,
+    "merge": json_merge,
+    "strategic": partial(three_way, {}),
+}
 DRY_RUN = {"": "", "client": " (dry run)", "server": " (server dry run)"}
 _NAMELESS = "metadata.name is missing: look at the spelling of both, and at the indentation of name."
 FORCED = (
@@ -64,7 +73,7 @@ def _read(call: Call) -> list[tuple[str, Object]]:
             if document.error is not None:
                 raise document.error
             if document.obj is not None:
-                found.append((source, _checked(call, call.place(document.obj))))
+                found.append((source, _known(call, call.place(document.obj), call.flag("validate", "strict"))))
         except KubectlError as wrong:
             errors.append(wrong)
     call.hint = "\nhint: ".join(dict.fromkeys(repeated))
@@ -74,9 +83,8 @@ def _read(call: Call) -> list[tuple[str, Object]]:
     return found
 
 
-def _checked(call: Call, obj: Object) -> Object:
+def _known(call: Call, obj: Object, mode: str) -> Object:
     """What ``--validate`` leaves for the server to refuse: with warn and ignore, unknown fields are left out."""
-    mode = call.flag("validate", "strict")
     if mode not in ("warn", "ignore", "false"):
         return obj
     known, unknown = decode.lenient(obj)
@@ -116,28 +124,32 @@ def create(call: Call) -> None:
 
 
 def patch(call: Call) -> None:
-    """``kubectl patch -p``: strategic (lists merged by their key) or ``--type=merge``."""
+    """``kubectl patch -p``: strategic (lists merged by their key), ``--type=merge`` or ``--type=json``."""
     text, kind = call.flag("patch"), call.flag("type", "strategic").lower()
     if not text:
         raise error("patch")
-    if kind not in ("strategic", "merge"):
-        raise error("json patch", "--type=merge is.") if kind == "json" else error("patch type", type=kind)
+    if kind not in PATCHES:
+        raise error("patch type", type=kind)
     try:
         change = yaml.safe_load(text)
     except yaml.YAMLError:
         change = None
-    if not isinstance(change, dict):
+    if not isinstance(change, dict) and (kind != "json" or change is None):
         raise error("bad patch", patch=text)
     for old in call.collect(need_filter=True):
-        if kind == "merge":
-            new = call.api.patch(*_key(old), change, dry_run=bool(call.dry_run))
-        else:
-            new = call.api.replace(three_way({}, old, change), bool(call.dry_run))
+        new = call.api.replace(_patched(call, old, PATCHES[kind](old, change)), bool(call.dry_run))
         done(call, new, "patched (no change)" if new == old else "patched")
 
 
-def _key(obj: Object) -> tuple[str, str, str]:
-    return obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
+def _patched(call: Call, old: Object, patched: Object) -> Object:
+    """What the server makes of a patched object: its kind stays, unknown fields go with a warning. Raises ApiError
+    BadRequest if the patch gave it another name (apiserver pkg/endpoints/handlers/rest.go checkName)."""
+    name, new = old["metadata"]["name"], (patched.get("metadata") or {}).get("name")
+    if new != name:
+        other = f"the name of the object ({new}) does not match the name on the URL ({name})"
+        none = f"the name of the object ({name} based on URL) was undeterminable: name must be provided"
+        raise ApiError(400, "BadRequest", other if new else none)
+    return _known(call, {"apiVersion": old["apiVersion"], "kind": old["kind"], **patched}, "warn")
 
 
 def delete(call: Call) -> None:
@@ -154,21 +166,21 @@ def delete(call: Call) -> None:
     for obj in found:
         with _about(call, "deleting", "", obj):
             if dry_run != "client":
-                call.api.delete(*_key(obj), grace if grace >= 0 else None, bool(dry_run))
+                call.api.delete(*key_of(obj), grace if grace >= 0 else None, bool(dry_run))
             _deleted(call, obj, "force deleted" if force else "deleted")
     if call.flag("wait", True) and not dry_run:
         wait_until(call, lambda: not any(_still_there(call, o) for o in found))
 
 
 def _deleted(call: Call, obj: Object, verb: str) -> None:
-    kind, (_, namespace, name) = KINDS[obj["kind"]], _key(obj)
+    kind, (_, namespace, name) = KINDS[obj["kind"]], key_of(obj)
     where = f" from {namespace} namespace" if kind.namespaced else ""
     line = f'{kind.qualified} "{name}" {verb}{where}{DRY_RUN[call.dry_run]}\n'
     call.out.append(f"{kind.qualified}/{name}\n" if call.flag("output") == "name" else line)
 
 
 def _still_there(call: Call, obj: Object) -> bool:
-    found = call.plane.store.get(*_key(obj))
+    found = call.plane.store.get(*key_of(obj))
     return found is not None and found["metadata"].get("uid") == obj["metadata"].get("uid")
 
 
@@ -205,7 +217,7 @@ def label(call: Call) -> None:
                 raise error("label taken", key=key, value=has[key])
             if value is None and key not in has:
                 call.out.append(f'{word} "{key}" not found.\n')
-        new = call.api.patch(*_key(old), {"metadata": {field: wanted}}, dry_run=bool(call.dry_run))
+        new = call.api.patch(*key_of(old), {"metadata": {field: wanted}}, dry_run=bool(call.dry_run))
         now_has = new["metadata"].get(field) or {}
         verb = "labeled" if overwrite or len(json.dumps(now_has)) >= len(json.dumps(has)) else "unlabeled"
         done(call, new, "annotated" if word == "annotation" else verb if now_has != has else "not labeled")
@@ -222,7 +234,7 @@ def scale(call: Call) -> None:
     for obj in found:
         if obj["kind"] not in ("Deployment", "ReplicaSet", "StatefulSet"):
             raise ApiError(404, "NotFound", "the server could not find the requested resource")
-        done(call, call.api.patch(*_key(obj), {"spec": {"replicas": count}}, dry_run=bool(call.dry_run)), "scaled")
+        done(call, call.api.patch(*key_of(obj), {"spec": {"replicas": count}}, dry_run=bool(call.dry_run)), "scaled")
 
 
 def restart(call: Call) -> None:
@@ -234,7 +246,7 @@ def restart(call: Call) -> None:
             raise error("restart", resource=KINDS[obj["kind"]].resource, name=obj["metadata"]["name"])
         stamp = {"kubectl.kubernetes.io/restartedAt": call.plane.store.timestamp()}
         change = {"spec": {"template": {"metadata": {"annotations": stamp}}}}
-        done(call, call.api.patch(*_key(obj), change), "restarted")
+        done(call, call.api.patch(*key_of(obj), change), "restarted")
 
 
 COMMANDS: dict[str, Callable[[Call], Any]] = {

@@ -285,3 +285,78 @@ def test_kubectl_looks_at_label_values_itself(shop: Cluster) -> None:
         'error: invalid label value: "a=b c": a valid label must be'
     )
     assert shop.kubectl("label svc web a=b=c").stderr.startswith("error: invalid label spec: a=b=c")
+
+
+def json_patch(*operations: str) -> str:
+    return f"patch svc my-service --type=json -p '[{','.join(operations)}]'"
+
+
+def test_a_json_patch_is_carried_out_in_order(shop: Cluster) -> None:
+    # the examples of RFC 6902, appendix A
+    to_81 = '{"op":"replace","path":"/spec/ports/0/targetPort","value":81}'
+    is_81 = '{"op":"test","path":"/spec/ports/0/targetPort","value":81}'
+    assert said(shop, json_patch(is_81.replace("81", "8080"), to_81, is_81)) == "service/my-service patched\n"
+    assert said(shop, json_patch(to_81)) == "service/my-service patched (no change)\n"
+    new, old = '{"name":"new","port":90}', '{"op":"add","path":"/spec/ports/0/name","value":"old"}'
+    shop.kubectl(json_patch(old, f'{{"op":"add","path":"/spec/ports/-","value":{new}}}'))
+    names = "get svc my-service -o jsonpath={.spec.ports[*].name}"
+    assert said(shop, names) == "old new"
+    shop.kubectl(json_patch('{"op":"move","from":"/spec/ports/1","path":"/spec/ports/0"}'))
+    assert said(shop, names) == "new old"
+    shop.kubectl(json_patch('{"op":"remove","path":"/spec/ports/0"}'))
+    assert said(shop, names) == "old"
+    label = '{"op":"add","path":"/metadata/labels","value":{"a":"b"}}'
+    shop.kubectl(json_patch(label, '{"op":"copy","from":"/metadata/labels/a","path":"/metadata/labels/x.y~1z"}'))
+    assert said(shop, "get svc my-service -o jsonpath={.metadata.labels}") == '{"a":"b","x.y/z":"b"}'
+
+
+@pytest.mark.parametrize(
+    ("operation", "why"),
+    [
+        ('{"op":"remove","path":"/spec/nope"}', "remove /spec/nope: nothing is there"),
+        ('{"op":"replace","path":"/spec/ports/1","value":{}}', "replace /spec/ports/1: nothing is there"),
+        ('{"op":"add","path":"/spec/ports/2","value":{}}', "add /spec/ports/2: the list has 1 items"),
+        (
+            '{"op":"add","path":"/metadata/labels/a","value":"b"}',
+            "add /metadata/labels/a: nothing is there that could hold a",
+        ),
+        ('{"op":"test","path":"/spec/type","value":"x"}', "test /spec/type: what is there is another value"),
+        ('{"op":"copy","from":"/nope","path":"/spec"}', "copy /spec: nothing is at /nope"),
+        ('{"op":"frob","path":"/spec"}', "frob /spec: there is no such operation"),
+        ('{"op":"add","path":"spec"}', "add spec: a path begins with a slash"),
+    ],
+)
+def test_a_json_patch_that_does_not_fit_is_refused_as_a_whole(shop: Cluster, operation: str, why: str) -> None:
+    # apiserver pkg/endpoints/handlers/patch.go: the server does not say which operation it was
+    result = shop.kubectl(json_patch('{"op":"replace","path":"/spec/type","value":"NodePort"}', operation))
+    assert (result.stdout, result.exit_code, result.hint) == ("", 1, why)
+    assert result.stderr == ("The request is invalid: the server rejected our request due to an error in our request\n")
+    assert said(shop, "get svc my-service -o jsonpath={.spec.type}") == "ClusterIP"
+
+
+@pytest.mark.parametrize(
+    ("patch", "why"),
+    [
+        ('{"op":"add"}', "object into Go value of type []handlers.jsonPatchOp"),
+        ("[1]", "number into Go value of type handlers.jsonPatchOp"),
+        ('[{"op":"add","path":{}}]', "object into Go struct field jsonPatchOp.path of type string"),
+    ],
+)
+def test_a_json_patch_is_a_list_of_operations(shop: Cluster, patch: str, why: str) -> None:
+    assert shop.kubectl(f"patch svc my-service --type=json -p '{patch}'").stderr == (
+        f"Error from server (BadRequest): error decoding patch: json: cannot unmarshal {why}\n"
+    )
+
+
+def test_a_patch_cannot_rename_and_loses_unknown_fields(shop: Cluster) -> None:
+    renamed = shop.kubectl("""patch svc my-service --type=merge -p '{"metadata":{"name":"b"}}'""")
+    assert renamed.stderr == (
+        "Error from server (BadRequest): the name of the object (b) does not match the name on the URL (my-service)\n"
+    )
+    nameless = shop.kubectl("""patch svc my-service --type=merge -p '{"metadata":null}'""")
+    assert "(my-service based on URL) was undeterminable: name must be provided" in nameless.stderr
+    assert said(shop, """patch svc my-service --type=merge -p '{"kind":null}'""").endswith("patched (no change)\n")
+    # the server's default for requests that do not ask for validation is to warn, and kubectl patch does not ask
+    unknown = shop.kubectl("""patch svc my-service -p '{"spec":{"prots":[]}}'""")
+    assert unknown.stderr == 'Warning: unknown field "spec.prots"\n'
+    assert unknown.stdout == "service/my-service patched (no change)\n"
