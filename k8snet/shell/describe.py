@@ -90,7 +90,8 @@ def _container(container: Object, status: Object | None) -> Object:
     ports = container.get("ports") or ()
     facts: Object = {**container, "status": status, "plural": "s" if len(ports) > 1 else "", "states": []}
     for field in ("containerPort", "hostPort"):
-        facts[field] = ", ".join(f"{p.get(field) or 0}/{p.get('protocol', 'TCP')}" for p in ports)
+        said = [f"{p.get(field) or 0}/{p.get('protocol', 'TCP')}" for p in ports]
+        facts[field] = ", ".join(f"{s} ({p['name']})" if p.get("name") else s for s, p in zip(said, ports, strict=True))
     for label, field in (("State", "state"), ("Last State", "lastState")) if status else ():
         for state, found in ((status or {}).get(field) or {}).items():
             over = {"exitCode": 0} if state == "terminated" else {}

@@ -98,7 +98,9 @@ def test_a_pod_with_its_container_and_events(shop: Cluster) -> None:
     assert text.startswith(
         "Name:             my-app-1\nNamespace:        default\nPriority:         0\nService Account:  default\n"
     )
-    assert "    Port:           8080/TCP\n    Host Port:      0/TCP\n    State:          Running\n" in text
+    assert (
+        "    Port:           8080/TCP (http)\n    Host Port:      0/TCP (http)\n    State:          Running\n" in text
+    )
     assert "QoS Class:                    BestEffort\n" in text
     assert "Events:\n  Type    Reason     Age   From               Message\n" in text
     assert "Successfully assigned default/my-app-1 to node-" in text
