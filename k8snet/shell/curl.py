@@ -113,7 +113,7 @@ def parse(arguments: Sequence[str], program: str = "curl") -> Options:
             name, joined = f"-{joined[0]}", joined[1:]
         if name in values:
             if not joined and not left:
-                raise Failure(2, TEXTS[program]["incomplete"].format(option=word))
+                raise Failure(2, TEXTS[program]["incomplete"].format(option=word, name=word.lstrip("-")))
             options.values.setdefault(values[name], []).append(joined or left.pop(0))
         elif name in flags:
             options.flags.add(flags[name])

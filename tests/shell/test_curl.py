@@ -145,6 +145,7 @@ def test_urls(text: str, parts: tuple[str, str, int, str]) -> None:
         ("wget -qO- my-app/none", 1, "wget: server returned error: HTTP/1.1 404 Not Found"),
         ("wget -qO- db:5432", 1, "wget: error getting response"),
         ("wget --frobnicate my-app", 1, "wget: unrecognized option: frobnicate"),
+        ("wget my-app -O", 1, "wget: option requires an argument: O"),
     ],
 )
 def test_wget_fails_in_busyboxs_words(shop: Shop, line: str, code: int, text: str) -> None:
