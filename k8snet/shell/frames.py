@@ -14,12 +14,13 @@ from k8snet.manifests.errors import ApiError, KubernetesError
 _INVALID = re.compile(r'^(?P<kind>\w+)[\w.]* "(?P<name>.*?)" is invalid: ', re.DOTALL)
 
 
-class FileError(KubernetesError):
+class FileError(ApiError):
     """An answer of the server about an object that came from a file: ``verb`` is what kubectl was doing with it."""
 
     def __init__(self, verb: str, source: str, error: ApiError) -> None:
-        super().__init__(f'error when {verb} "{source}": {error.status.message}', error.hint)
-        self.error = error
+        status = error.status
+        super().__init__(status.code, status.reason, f'error when {verb} "{source}": {status.message}', hint=error.hint)
+        self.status = status
 
 
 class Aggregate(KubernetesError):
@@ -33,16 +34,15 @@ class Aggregate(KubernetesError):
 
 def is_missing(error: KubernetesError) -> bool:
     """Whether the server said NotFound."""
-    api = error.error if isinstance(error, FileError) else error
-    return isinstance(api, ApiError) and api.status.reason == "NotFound"
+    return isinstance(error, ApiError) and error.status.reason == "NotFound"
 
 
 def text(errors: Sequence[KubernetesError]) -> str:
     """Everything that kubectl prints on standard error when a command ends with these errors; each text ends its line."""
     if len(errors) == 1 and isinstance(errors[0], Aggregate):
         return text(errors[0].errors)
-    form = _alone if len(errors) == 1 else _inner
-    return "".join(_line(form(e)) for e in errors)
+    lines = map(_alone if len(errors) == 1 else _inner, errors)
+    return "".join(line.removesuffix("\n") + "\n" for line in lines)
 
 
 def hints(errors: Sequence[KubernetesError]) -> list[str]:
@@ -53,27 +53,21 @@ def hints(errors: Sequence[KubernetesError]) -> list[str]:
     return [h for h in dict.fromkeys(found) if h]
 
 
-def _line(text: str) -> str:
-    return text if text.endswith("\n") else text + "\n"
-
-
 def _alone(error: KubernetesError) -> str:
     """The only error of a command: an Invalid lists its fields, everything else is as among several, with ``error: ``."""
-    api = error.error if isinstance(error, FileError) else error
-    if isinstance(api, ApiError) and api.status.reason == "Invalid":
-        named = _INVALID.match(api.status.message)
+    if isinstance(error, ApiError) and error.status.reason == "Invalid":
+        named = _INVALID.match(error.status.message)
         head = f'The {named["kind"]} "{named["name"]}" is invalid' if named else "The request is invalid"
-        causes = list(dict.fromkeys(map(str, api.status.causes)))
+        causes = list(dict.fromkeys(map(str, error.status.causes)))
         if not causes:
-            return head if named else f"{head}: {api.status.message}"
+            return head if named else f"{head}: {error.status.message}"
         return f"{head}: {causes[0]}" if len(causes) == 1 else f"{head}: \n" + "".join(f"* {c}\n" for c in causes)
     inner = _inner(error)
-    return inner if isinstance(api, ApiError) or inner.startswith("The connection to") else f"error: {inner}"
+    return inner if isinstance(error, ApiError) or inner.startswith("The connection to") else f"error: {inner}"
 
 
 def _inner(error: KubernetesError) -> str:
     """One of several errors."""
-    api = error.error if isinstance(error, FileError) else error
-    if isinstance(api, ApiError):
-        return f"Error from server ({api.status.reason}): {error.message}"
+    if isinstance(error, ApiError):
+        return f"Error from server ({error.status.reason}): {error.message}"
     return error.message.removeprefix("error: ")

@@ -26,12 +26,8 @@ class Result:
         return self.exit_code == 0
 
     def __str__(self) -> str:
-        text = self.stdout
-        if self.stderr:
-            text += ("" if not text or text.endswith("\n") else "\n") + self.stderr
-        if self.hint:
-            text += ("" if not text or text.endswith("\n") else "\n") + f"hint: {self.hint}"
-        return text.rstrip("\n")
+        parts = (self.stdout, self.stderr, self.hint and f"hint: {self.hint}")
+        return "\n".join(part.removesuffix("\n") for part in parts if part).rstrip("\n")
 
     def __repr__(self) -> str:
         return str(self)

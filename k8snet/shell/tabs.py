@@ -6,31 +6,19 @@ the block. The text after a line's last tab is no cell and is not padded.
 
 from __future__ import annotations
 
+from itertools import groupby
+
 
 def align(text: str, minimum: int = 0, padding: int = 2) -> str:
     """*text* with its tabs replaced by spaces. *minimum* is the least width of a cell, its padding included."""
     lines = [line.split("\t") for line in text.split("\n")]
-    widths: list[list[int]] = [[] for _ in lines]
-    _measure(lines, widths, 0, len(lines), minimum, padding)
-    return "\n".join(
-        "".join(cell.ljust(width) for cell, width in zip(line, found, strict=False)) + line[-1]
-        for line, found in zip(lines, widths, strict=True)
-    )
-
-
-def _measure(lines: list[list[str]], widths: list[list[int]], start: int, end: int, minimum: int, padding: int) -> None:
-    column = len(widths[start]) if start < end else 0
-    i = start
-    while i < end:
-        block = i
-        while block < end and len(lines[block]) > column + 1:
-            block += 1
-        if block > i:
-            width = max(minimum, padding + max(len(line[column]) for line in lines[i:block]))
-            for row in range(i, block):
-                widths[row].append(width)
-            _measure(lines, widths, i, block, minimum, padding)
-        i = max(block, i + 1)
+    for column in range(max(map(len, lines)) - 1):
+        for has_cell, block in groupby(lines, lambda line, last=column + 1: len(line) > last):  # type: ignore[misc]
+            rows = list(block) if has_cell else []
+            width = max((minimum, *(padding + len(row[column]) for row in rows)))
+            for row in rows:
+                row[column] = row[column].ljust(width)
+    return "\n".join(map("".join, lines))
 
 
 def table(rows: list[list[str]]) -> str:
