@@ -5,7 +5,9 @@ Facts: k8s.io/cli-runtime pkg/resource/builder.go (TYPE NAME, TYPE/NAME, several
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +80,7 @@ class Call:
         """Whether ``-A`` was given."""
         return bool(self.flag("all-namespaces"))
 
-    @property
+    @cached_property
     def dry_run(self) -> str:
         """``client``, ``server`` or empty. Raises KubectlError for another word."""
         value = self.flag("dry-run", "none")
@@ -224,13 +226,11 @@ class Call:
         return min(pods, key=lambda p: ((p.get("status") or {}).get("phase") != "Running", p["metadata"]["name"]))
 
 
-def _kinds(words: str) -> list[Kind]:
-    found: list[Kind] = []
+def _kinds(words: str) -> Iterator[Kind]:
     for word in words.split(","):
         if not word:
             raise error("one resource")
         kind = kinds.find(word)
         if kind is None and word != "all":
             raise error("resource type", word=word)
-        found += [kind] if kind else [KINDS[k] for k in ALL]
-    return found
+        yield from [kind] if kind else [KINDS[k] for k in ALL]

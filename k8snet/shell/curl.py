@@ -133,18 +133,18 @@ def curl(moment: Moment, client: Client, arguments: Sequence[str]) -> Result:
         return Result("", f"curl: {wrong.text}\n{TEXTS['curl']['help']}", wrong.code)
     out, err, code, x = "", "", 0, None
     for text in options.urls:
-        shown, failed = "", None
         try:
             x, target, told, shown = _follow(moment, client, options, url(text))
             failed, err = failure(x, options, target), err + told
         except Failure as wrong:
-            x, failed = None, wrong
-        hidden = failed is not None and failed.code == 22 and "fail-with-body" not in options.flags
+            x, failed, shown = None, wrong, ""
+        hidden = failed and failed.code == 22 and "fail-with-body" not in options.flags
         if x and x.response and not hidden and options.last("output") in ("", "-"):
             out += shown + ("" if "head" in options.flags else x.response.body)
-        code = failed.code if failed else code
-        if failed and ("silent" not in options.flags or "show-error" in options.flags):
-            err += f"curl: ({code}) {failed.text}\n"
+        if failed:
+            code = failed.code
+            loud = "silent" not in options.flags or "show-error" in options.flags
+            err += f"curl: ({code}) {failed.text}\n" if loud else ""
         if "write-out" in options.values:
             out += _write_out(options.last("write-out"), x, failed)
     return Result(out, err, code, trace=x.trace if x else None)
@@ -263,7 +263,7 @@ def _write_out(form: str, x: Exchange | None, failed: Failure | None) -> str:
         known |= {"url_effective": f"{r.scheme}://{r.host}{r.path}", "remote_ip": x.address, "remote_port": x.port}
         known |= {"time_namelookup": f"{x.lookup_seconds:.6f}", "time_total": f"{x.seconds:.6f}"}
         known |= {"redirect_url": header(x.response.headers, "Location") or "" if x.response else ""}
-    form = form.replace("\\n", "\n").replace("\\t", "\t").replace("\\r", "\r")
+    form = re.sub(r"\\([ntr])", lambda m: {"n": "\n", "t": "\t", "r": "\r"}[m[1]], form)
     return re.sub(r"%\{(\w+)\}", lambda m: str(known.get(m[1], "")), form)
 
 

@@ -105,10 +105,8 @@ def _container(container: Object, status: Object | None) -> Object:
 
 
 def _probe(probe: Object | None) -> str:
-    forms = table("describe")["_probes"]
-    return (
-        " ".join(cell(forms[name], probe, 0) for name in (*(n for n in forms if n in probe), "times")) if probe else ""
-    )
+    forms = table("describe")["_probes"] if probe else {}
+    return " ".join(cell(form, probe or {}, 0) for name, form in forms.items() if name in (*(probe or ()), "times"))
 
 
 def _node(plane: Any, node: Object) -> Object:
@@ -123,10 +121,8 @@ def _node(plane: Any, node: Object) -> Object:
 def _service(plane: Any, service: Object) -> Object:
     ports = []
     for p in at(service, ".spec.ports") or ():
-        endpoints = _endpoints(plane, service, p.get("name") or "")
-        ports.append(
-            {"targetPort": p["port"], **p, "endpoints": endpoints, "onNodes": p if p.get("nodePort") else None}
-        )
+        facts = {"targetPort": p["port"], **p, "endpoints": _endpoints(plane, service, p.get("name") or "")}
+        ports.append({**facts, "onNodes": p if p.get("nodePort") else None})
     return {"ports": ports}
 
 
@@ -167,10 +163,6 @@ def _backend(plane: Any, ingress: Object, backend: Object) -> str:
 # NetworkPolicy
 
 
-def _policy(plane: Any, policy: Object) -> Object:
-    return {"lines": list(_policy_spec(policy.get("spec") or {}))}
-
-
 def _policy_spec(spec: Object) -> Lines:
     types = spec.get("policyTypes") or ["Ingress", *(["Egress"] if spec.get("egress") else [])]
     chosen = selector_text(spec.get("podSelector"))
@@ -203,13 +195,11 @@ def _policy_rule(rule: Object, peer: str, towards: str) -> Lines:
             if found.get(field) is not None:
                 yield f"  {title}: {selector_text(found[field])}"
         if block := found.get("ipBlock"):
-            yield from (
-                "  IPBlock:",
-                f"    CIDR: {block['cidr']}",
-                f"    Except: {', '.join(block.get('except') or ())}",
-            )
+            excepted = ", ".join(block.get("except") or ())
+            yield from ("  IPBlock:", f"    CIDR: {block['cidr']}", f"    Except: {excepted}")
 
 
 FACTS: dict[str, Callable[[Any, Object], Object]] = {
-    "Pod": _pod, "Node": _node, "Service": _service, "Ingress": _ingress, "NetworkPolicy": _policy,
+    "Pod": _pod, "Node": _node, "Service": _service, "Ingress": _ingress,
+    "NetworkPolicy": lambda plane, policy: {"lines": list(_policy_spec(policy.get("spec") or {}))},
 }  # fmt: skip

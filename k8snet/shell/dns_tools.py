@@ -21,7 +21,6 @@ from k8snet.dataplane.dns import Answer, Record
 from k8snet.dataplane.dnsnames import absolute
 from k8snet.dataplane.lookup import Asker
 from k8snet.dataplane.moment import Moment
-from k8snet.dataplane.resolver import Lookup
 from k8snet.dataplane.trace import Outcome, Trace
 from k8snet.manifests.addresses import is_ip
 from k8snet.shell.result import Result
@@ -78,8 +77,8 @@ class Run:
             if failure and got.protocol == "UDP":
                 self.out.append(f";; communications error to {at}: {failure}")
             elif failure:
-                self.out.append(f";; Connection to {at}({server[1]}) for {name.rstrip('.')} failed: {failure}.")
-                self.out.append(";; no servers could be reached")
+                told = f";; Connection to {at}({server[1]}) for {name.rstrip('.')} failed: {failure}."
+                self.out += [told, ";; no servers could be reached"]
             if got.reply.rcode == "TIMEOUT":
                 self.seconds += self.patience * (2 if got.protocol == "TCP" else 1)
         return got
@@ -212,19 +211,15 @@ def _message(run: Run, on: dict[str, bool], got: Got) -> list[str]:
 
 
 def _header(run: Run, reply: Answer) -> list[str]:
-    facts = {
-        "status": reply.rcode,
-        "id": run.moment.rng.randrange(65536),
-        "flags": " ".join(["qr", *["aa"] * reply.aa, "rd", *["ra"] * reply.ra]),
-        "answers": len(reply.answers),
-        "authority": len(reply.authority),
-        "additional": len(reply.additional) + 1,
-        "limit": run.asker.limit,
-        "cookie": f"{run.moment.rng.getrandbits(64):016x}",
+    warnings = {
+        "multicast": TEXTS["multicast"] if reply.name.lower().endswith(".local.") else "",
+        "alone": "" if reply.ra else ";; WARNING: recursion requested but not available\n",
     }
-    multicast = TEXTS["multicast"] if reply.name.lower().endswith(".local.") else ""
-    alone = "" if reply.ra else ";; WARNING: recursion requested but not available\n"
-    return str(TEXTS["header"]).format(**facts, multicast=multicast, alone=alone).split("\n")
+    flags = " ".join(["qr", *["aa"] * reply.aa, "rd", *["ra"] * reply.ra])
+    counts = [len(section) for section in (reply.answers, reply.authority, (*reply.additional, "OPT"))]
+    number, cookie = run.moment.rng.randrange(65536), f"{run.moment.rng.getrandbits(64):016x}"
+    facts = {"reply": reply, "id": number, "flags": flags, "counts": counts, "limit": run.asker.limit, "cookie": cookie}
+    return str(TEXTS["header"]).format(**facts, **warnings).split("\n")
 
 
 def _columns(*fields: str, starts: Sequence[int]) -> str:
@@ -239,6 +234,7 @@ def _columns(*fields: str, starts: Sequence[int]) -> str:
 
 
 def _reverse(address: str) -> str:
+    """The name under which an address is looked up; any other text as it is."""
     return ipaddress.ip_address(address).reverse_pointer + "." if is_ip(address) else address
 
 
@@ -328,10 +324,9 @@ def _worded(record: Record, tool: str, bare: bool = False) -> str:
 
 
 def _has_busybox(run: Run) -> bool:
-    containers = containers_of(run.asker.pod.spec) if run.asker.pod else []
-    image = str(containers[0].get("image") or "") if containers else ""
-    musl = resolver.libc(run.moment.snapshot, run.asker.pod) == "musl"
-    return "busybox" in image or (musl and "netshoot" not in image)
+    pod = run.asker.pod
+    image = next((str(c.get("image")) for c in containers_of(pod.spec)), "") if pod else ""
+    return "busybox" in image or (resolver.libc(run.moment.snapshot, pod) == "musl" and "netshoot" not in image)
 
 
 def _busybox_nslookup(run: Run, name: str, wanted: str, aimed: bool) -> Result:
@@ -355,10 +350,10 @@ def _busybox_nslookup(run: Run, name: str, wanted: str, aimed: bool) -> Result:
         run.out += [";; connection timed out; no servers could be reached", ""]
         return run.end(1, refused)
     for n, reply in replies:
-        failed = reply.rcode != "NOERROR"
-        run.out += (
-            [f"** server can't find {n}: {reply.rcode}"] if failed else ["Non-authoritative answer:"] * (not reply.aa)
-        )
+        if reply.rcode != "NOERROR":
+            run.out.append(f"** server can't find {n}: {reply.rcode}")
+        elif not reply.aa:
+            run.out.append("Non-authoritative answer:")
         run.out += [*(_worded(r, "nslookup", bare=True) for r in lookup.cut(reply, lookup.PLAIN).answers), ""]
     return run.end(int(any(r.rcode != "NOERROR" for _, r in replies)))
 
@@ -379,7 +374,7 @@ def getent(moment: Moment, client: Client, arguments: list[str]) -> Result:
 
 def _getent(run: Run, key: str) -> bool:
     for qtype in ("PTR",) if is_ip(key) else ("AAAA", "A"):
-        look = lookup.getaddrinfo(run.moment, run.client, _reverse(key) if is_ip(key) else key, [qtype])
+        look = lookup.getaddrinfo(run.moment, run.client, _reverse(key), [qtype])
         run.seconds += look.seconds
         run.asker.hops += look.trace.hops if look.trace is not None else ()
         if look:
@@ -388,11 +383,6 @@ def _getent(run: Run, key: str) -> bool:
     for found in look.addresses:
         run.out.append(f"{key:<15} {found.rstrip('.')}" if is_ip(key) else f"{found:<15} {look.canonical}{alias}")
     return bool(look)
-
-
-def says(program: str, look: Lookup, server: str = "10.96.0.10") -> str:
-    """The error line of a program (python, ping, busybox ping, wget, curl, go) whose look-up failed; else nothing."""
-    return str(TEXTS["sayings"][program].get(look.result, "")).format(name=look.name, server=server)
 
 
 TOOLS = {"dig": dig, "nslookup": nslookup, "host": host, "getent": getent}

@@ -51,9 +51,8 @@ def _create(call: Call, obj: Object, failed: str = "", verb: str = "created") ->
         try:
             obj = call.api.create(call.place(obj), call.dry_run == "server")
         except ApiError as refused:
-            if failed:
-                raise error("failed", refused.hint, what=failed, problem=refused.status.message) from None
-            raise
+            framed = error("failed", refused.hint, what=failed, problem=refused.status.message)
+            raise (framed if failed else refused) from None
     done(call, obj, verb)
 
 
@@ -64,11 +63,15 @@ def _number(text: str, function: str = "ParseInt") -> int:
 
 
 def _labels(text: str) -> dict[str, str]:
-    words = [word.partition("=") for word in text.split(",") if word]
-    for key, equals, _ in words:
-        if not equals:
-            raise error("bad label", word=key)
-    return {key: value for key, _, value in words}
+    words = [word for word in text.split(",") if word]
+    if bad := [word for word in words if "=" not in word]:
+        raise error("bad label", word=bad[0])
+    return dict(word.split("=", 1) for word in words)
+
+
+def _set(call: Call, *fields: tuple[str, str]) -> Object:
+    """The fields for those flags that were set."""
+    return {field: call.flag(flag) for flag, field in fields if call.flag(flag)}
 
 
 def deployment(call: Call) -> None:
@@ -77,21 +80,15 @@ def deployment(call: Call) -> None:
     if len(images) > 1 and command:
         raise error("images and command")
     shorts = [image.rpartition("/")[2].partition("@")[0].partition(":")[0].replace("_", "-") for image in images]
-    containers: list[dict[str, Any]] = [
-        {"image": image, "name": short, "resources": {}} for image, short in zip(images, shorts, strict=True)
-    ]
+    containers: list[Object] = [{"image": i, "name": n, "resources": {}} for i, n in zip(images, shorts, strict=True)]
     if call.flag("port", -1) >= 0:
         containers[0]["ports"] = [{"containerPort": call.flag("port")}]
     if command:
         containers[0]["command"] = command
     labels = {"app": name}
     template = {"metadata": {"labels": labels}, "spec": {"containers": containers}}
-    spec = {
-        "replicas": call.flag("replicas", 1),
-        "selector": {"matchLabels": labels},
-        "strategy": {},
-        "template": template,
-    }
+    selector, replicas = {"matchLabels": labels}, call.flag("replicas", 1)
+    spec = {"replicas": replicas, "selector": selector, "strategy": {}, "template": template}
     _create(call, _object(call, "Deployment", name, labels, spec), "deployment")
 
 
@@ -104,8 +101,7 @@ def service(call: Call) -> None:
         raise error("no tcp")
     if pairs:
         spec["ports"] = [_tcp(pair, call.flag("node-port", 0)) for pair in pairs]
-    for flag, field in (("clusterip", "clusterIP"), ("external-name", "externalName")):
-        spec |= {field: call.flag(flag)} if call.flag(flag) else {}
+    spec |= _set(call, ("clusterip", "clusterIP"), ("external-name", "externalName"))
     _create(call, _object(call, "Service", name, {"app": name}, spec), f"{kind} service")
 
 
@@ -170,8 +166,7 @@ def expose(call: Call) -> None:
         if not selector:
             raise error("expose selector", problem=NOT_EXPOSED[kind.kind])
         spec: dict[str, Any] = {"ports": _ports(call, obj), "selector": selector}
-        for flag, field in (("type", "type"), ("cluster-ip", "clusterIP")):
-            spec |= {field: call.flag(flag)} if call.flag(flag) else {}
+        spec |= _set(call, ("type", "type"), ("cluster-ip", "clusterIP"))
         labels = _labels(call.flag("labels")) or meta.get("labels")
         _create(call, _object(call, "Service", call.flag("name") or meta["name"], labels, spec), verb="exposed")
 
@@ -197,12 +192,12 @@ def _ports(call: Call, obj: Object) -> list[dict[str, Any]]:
     if not pairs:
         raise call.usage_error("expose port")
     target = call.flag("target-port")
-    found: list[dict[str, Any]] = []
-    for i, (number, protocol) in enumerate(pairs, 1):
-        port = {"port": number, "protocol": call.flag("protocol") or protocol}
-        port["targetPort"] = (int(target) if target.isdigit() else target) or number
-        found.append({"name": f"port-{i}", **port} if len(pairs) > 1 else port)
-    return found
+    target = int(target) if target.isdigit() else target
+    return [
+        {"port": number, "protocol": call.flag("protocol") or protocol, "targetPort": target or number}
+        | ({"name": f"port-{i}"} if len(pairs) > 1 else {})
+        for i, (number, protocol) in enumerate(pairs, 1)
+    ]
 
 
 COMMANDS: dict[str, Callable[[Call], Any]] = {

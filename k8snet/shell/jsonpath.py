@@ -108,7 +108,7 @@ def values(path: str, data: Any) -> list[Any]:
             found = [c for f in found for c in _children(f)]
         elif m["field"] is not None:
             name = re.sub(r"\\(.)", r"\1", m["field"])
-            found = [f[name] for f in found if isinstance(f, dict) and name in f]
+            found = [c for f in found for c in _named(name, f)]
         elif m["filter"] is not None:
             found = [c for f in found for c in _children(f) if _holds(m["filter"], c)]
         elif m["index"] is not None:
@@ -120,31 +120,32 @@ def _children(data: Any) -> list[Any]:
     return list(data.values()) if isinstance(data, dict) else list(data) if isinstance(data, list) else []
 
 
+def _named(name: str, data: Any) -> list[Any]:
+    return [data[name]] if isinstance(data, dict) and name in data else []
+
+
 def _descend(data: Any) -> Iterator[Any]:
     yield data
     for child in _children(data):
         yield from _descend(child)
 
 
-def _indexed(index: str, data: Any, lenient: bool) -> list[Any]:
+def _indexed(index: str, data: Any, lenient: bool) -> Iterator[Any]:
     """``[0]``, ``[-1]``, ``[0:2]``, ``[*]``, ``['name']`` and lists of them."""
-    found: list[Any] = []
     for part in re.findall(r"'[^']*'|\"[^\"]*\"|[^,\s]+", index):
         if part == "*":
-            found += _children(data)
+            yield from _children(data)
         elif part[0] in "'\"":
-            name = _unquote(part)
-            found += [data[name]] if isinstance(data, dict) and name in data else []
+            yield from _named(_unquote(part), data)
         elif not re.fullmatch(r"-?\d+|(-?\d+)?:(-?\d+)?(:[1-9]\d*)?", part):
             raise BadPathError(f"invalid array index {index}")
         elif isinstance(data, list):
             if ":" in part:
-                found += data[slice(*(int(n) if n else None for n in part.split(":")))]
+                yield from data[slice(*(int(n) if n else None for n in part.split(":")))]
             elif -len(data) <= int(part) < len(data):
-                found.append(data[int(part)])
+                yield data[int(part)]
             elif not lenient:
                 raise IndexError(f"array index out of bounds: index {part}, length {len(data)}")
-    return found
 
 
 def _holds(condition: str, item: Any) -> bool:

@@ -5,8 +5,7 @@ The columns of every kind stand in ``columns.yaml``. Facts: k8s.io/cli-runtime p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 
 from k8snet.manifests import dump
 from k8snet.manifests.kinds import KINDS, Object
@@ -19,30 +18,20 @@ FORMATS = (
 )
 
 
-@dataclass(frozen=True)
-class Look:
-    """How a table is shown: the flags of ``kubectl get``."""
-
-    wide: bool = False
-    namespaces: bool = False
-    kinds: bool = False
-    labels: bool = False
-    headers: bool = True
-
-
-def table(kind: str, objects: Sequence[Object], now: float, look: Look = Look()) -> str:
-    """The table of objects of one kind, as given (sorted by the caller). *now* is the simulated time in seconds."""
-    shown = {name: how for name, how in texts.table("columns")[kind].items() if look.wide or not name.startswith("+")}
-    space = look.namespaces and KINDS[kind].namespaced
-    prefix = f"{KINDS[kind].qualified}/" if look.kinds else ""
-    head = ["NAMESPACE"] * space + [name.lstrip("+") for name in shown] + ["LABELS"] * look.labels
-    rows = [head] if look.headers else []
+def table(kind: str, objects: Sequence[Object], now: float, look: Collection[str] = ()) -> str:
+    """The table of objects of one kind, as given (sorted by the caller). *now* is the simulated time in seconds, *look*
+    the flags of ``kubectl get`` that change it: wide, all-namespaces, show-kind, show-labels, no-headers."""
+    wide, labels = "wide" in look, "show-labels" in look
+    shown = {name: how for name, how in texts.table("columns")[kind].items() if wide or not name.startswith("+")}
+    space = "all-namespaces" in look and KINDS[kind].namespaced
+    prefix = f"{KINDS[kind].qualified}/" if "show-kind" in look else ""
+    rows = [["NAMESPACE"] * space + [name.lstrip("+") for name in shown] + ["LABELS"] * labels]
     for obj in objects:
-        cells = [cell(how, obj, now, look.wide).partition("\n")[0] for how in shown.values()]
+        cells = [cell(how, obj, now, wide).partition("\n")[0] for how in shown.values()]
         cells[0] = prefix + cells[0]
-        labels = [pairs(obj["metadata"].get("labels"))] * look.labels
-        rows.append([obj["metadata"].get("namespace", "")] * space + cells + labels)
-    return tabs.table(rows)
+        meta = obj["metadata"]
+        rows.append([meta.get("namespace", "")] * space + cells + [pairs(meta.get("labels"))] * labels)
+    return tabs.table(rows["no-headers" in look :])
 
 
 def structured(output: str, objects: Sequence[Object], single: bool) -> str:

@@ -38,12 +38,11 @@ def get(call: Call) -> None:
         if objects or not named:
             call.out.append(printers.structured(output, objects, named and len(asked) == 1))
         return
-    several, headers = len({kind for kind, _ in asked}) > 1, not call.flag("no-headers")
-    kinds, labels = several or call.flag("show-kind", False), call.flag("show-labels", False)
-    look = printers.Look(output == "wide", call.everywhere, kinds, labels, headers)
+    look = {output, *(name for name, value in call.line.flags.items() if value is True)}
+    look |= {"show-kind"} if len({kind for kind, _ in asked}) > 1 else set()
     groups = groupby(objects, lambda o: str(o["kind"]))
     tables = [printers.table(kind, list(group), call.plane.now, look) for kind, group in groups]
-    call.out.append(("\n" if headers else "").join(tables))
+    call.out.append(("" if "no-headers" in look else "\n").join(tables))
     if not objects and not call.errors and not call.flag("ignore-not-found"):
         _nothing_found(call)
 

@@ -284,13 +284,11 @@ def _taints(node: Object, now: float) -> str:
 
 
 def _ingress_hosts(ingress: Object, now: float) -> str:
-    rules = at(ingress, ".spec.rules") or ()
-    hosts: list[str] = []
-    for rule in rules:
-        if len(hosts) == 3:
-            return f"{','.join(hosts)} + {len(rules) - 3} more..."
-        hosts += [rule["host"]] if rule.get("host") else []
-    return ",".join(hosts) or "*"
+    """Three hosts, and how many rules there are besides if one comes after the third host."""
+    rules = at(ingress, ".spec.rules") or []
+    hosts = [rule["host"] for rule in rules if rule.get("host")]
+    more = sum(bool(rule.get("host")) for rule in rules[:-1]) >= 3
+    return ",".join(hosts[:3]) + (f" + {len(rules) - 3} more..." if more else "") or "*"
 
 
 def _class_parameters(obj: Object, now: float) -> str:

@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 
 from k8snet.controlplane.settings import Internet
-from k8snet.dataplane import lookup
 from k8snet.shell import dns_tools
 from tests.dataplane.dns_cluster import client, cluster, moment, pod, port, service, slice_of
 from tests.shell.dns_server import ADDRESS, serving
@@ -142,17 +141,6 @@ def test_what_is_not_simulated_is_no_invalid_option():
     assert run("dig +norec web").stderr == "dig: +norec is not simulated\n"
     assert run("dig -p 5353 web").stderr == "dig: -p is not simulated\n"
     assert run("getent ahosts web").stderr == "getent: only the database hosts is simulated\n"
-
-
-def test_what_other_programs_say():
-    missing = lookup.getaddrinfo(moment(SNAPSHOT), client(), "nope")
-    assert dns_tools.says("curl", missing) == "curl: (6) Could not resolve host: nope"
-    assert dns_tools.says("python", missing) == "socket.gaierror: [Errno -2] Name or service not known"
-    assert dns_tools.says("ping", missing) == "ping: nope: Name or service not known"
-    assert dns_tools.says("go", missing) == "lookup nope on 10.96.0.10:53: no such host"
-    assert dns_tools.says("wget", lookup.getaddrinfo(moment(SNAPSHOT), client(), "web")) == ""
-    silent = lookup.getaddrinfo(moment(cluster(coredns=False)), client(), "web")
-    assert dns_tools.says("python", silent) == "socket.gaierror: [Errno -3] Temporary failure in name resolution"
 
 
 def test_getent_keeps_the_questions_of_a_miss_in_its_trace():

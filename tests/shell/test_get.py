@@ -7,7 +7,7 @@ import pytest
 from k8snet.cluster import Cluster
 from k8snet.manifests.kinds import KINDS, Object
 from k8snet.shell import texts
-from k8snet.shell.printers import Look, table
+from k8snet.shell.printers import table
 from k8snet.shell.tabs import align
 from k8snet.shell.values import duration
 
@@ -21,7 +21,7 @@ def obj(kind: str, name: str = "x", **fields: object) -> Object:
 
 def cells(kind: str, wide: bool = False, **fields: object) -> dict[str, str]:
     """The one row of a table, by column."""
-    head, row = table(kind, [obj(kind, **fields)], 300, Look(wide=wide)).splitlines()
+    head, row = table(kind, [obj(kind, **fields)], 300, ["wide"] * wide).splitlines()
     starts = [head.index(name.lstrip("+")) for name in texts.table("columns")[kind] if wide or not name.startswith("+")]
     ends = [*starts[1:], None]
     return {head[a:b].strip(): row[a:b].strip() for a, b in zip(starts, ends, strict=True)}
@@ -150,7 +150,7 @@ def test_gateway_kinds_show_their_conditions() -> None:
 
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_every_kind_has_columns_and_an_empty_object_has_a_row(kind: str) -> None:
-    assert table(kind, [obj(kind)], 0, Look(wide=True)).count("\n") == 2
+    assert table(kind, [obj(kind)], 0, ["wide"]).count("\n") == 2
 
 
 # on a cluster
