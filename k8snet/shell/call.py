@@ -28,31 +28,21 @@ SUFFIXES = (".json", ".yaml", ".yml")
 
 
 @dataclass
-class Call:
-    """The command line, the cluster (None: there is none) and the current namespace of the context.
+class Call(Line):
+    """A command line, the cluster that it is for (None: there is none) and the current namespace of the context.
 
     Commands write to ``out``, ``warnings`` and ``notes`` (both go to standard error), and collect in ``errors`` what did
     not stop them.
     """
 
-    line: Line
-    cluster: Any
-    context: dict[str, str]
+    cluster: Any = None
+    context: dict[str, str] = field(default_factory=dict)
     stdin: str = ""
     out: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     errors: list[KubernetesError] = field(default_factory=list)
     hint: str = ""
-
-    @property
-    def args(self) -> list[str]:
-        """Arguments that are no flags."""
-        return self.line.args
-
-    def flag(self, name: str, default: Any = "") -> Any:
-        """What a flag was set to."""
-        return self.line.flags.get(name, default)
 
     @property
     def plane(self) -> Any:
@@ -76,6 +66,11 @@ class Call:
         return str(self.flag("namespace") or self.context.get("namespace") or "default")
 
     @property
+    def switches(self) -> set[str]:
+        """The flags without a value that are on."""
+        return {name for name, value in self.flags.items() if value is True}
+
+    @property
     def everywhere(self) -> bool:
         """Whether ``-A`` was given."""
         return bool(self.flag("all-namespaces"))
@@ -94,7 +89,7 @@ class Call:
     def usage_error(self, key: str, /, **words: object) -> KubectlError:
         """An error of ``errors.yaml`` with kubectl's pointer to the command's help."""
         problem = error(key, **words).message.removeprefix("error: ")
-        return error("help", problem=problem, command=self.line.command)
+        return error("help", problem=problem, command=self.command)
 
     def selector(self) -> Selector:
         """``-l``. Raises KubectlError for text that is no selector."""

@@ -33,10 +33,14 @@ class Flag:
 class Line:
     """``command`` in full (``create service clusterip``); ``after`` is what stood behind ``--``, None without it."""
 
-    command: str
-    args: list[str]
+    command: str = ""
+    args: list[str] = field(default_factory=list)
     flags: dict[str, Any] = field(default_factory=dict)
     after: list[str] | None = None
+
+    def flag(self, name: str, default: Any = "") -> Any:
+        """What a flag was set to."""
+        return self.flags.get(name, default)
 
 
 @cache
@@ -64,18 +68,17 @@ def below(command: str) -> list[str]:
     return [name.rpartition(" ")[2] for name in commands() if name.rpartition(" ")[0] == command]
 
 
-def parse(words: list[str]) -> Line:
-    """The parts of a command line. Raises KubectlError, worded as kubectl words it."""
+def parse(words: list[str], line: Line) -> None:
+    """Fill *line* with the parts of a command line. Raises KubectlError, worded as kubectl words it."""
     cut = words.index("--") if "--" in words else len(words)
-    command, rest = _find(words[:cut])
-    if command and not commands()[command]:
-        raise error("not simulated", "The real kubectl has this command; k8snet does not.", command=command)
-    line = Line(command, [], after=words[cut + 1 :] if cut < len(words) else None)
+    line.command, rest = _find(words[:cut])
+    line.after = words[cut + 1 :] if cut < len(words) else None
+    if line.command and not commands()[line.command]:
+        raise error("not simulated", "The real kubectl has this command; k8snet does not.", command=line.command)
     try:
-        _read(rest, _known(command), line)
+        _read(rest, _known(line.command), line)
     except ValueError as wrong:
-        raise error("usage", problem=wrong, command=f"kubectl {command}".strip()) from None
-    return line
+        raise error("usage", problem=wrong, command=f"kubectl {line.command}".strip()) from None
 
 
 def _known(command: str) -> dict[str, Flag]:

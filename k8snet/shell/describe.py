@@ -13,7 +13,7 @@ from typing import Any
 from k8snet.manifests.kinds import KINDS, Object, ref
 from k8snet.shell import jsonpath, tabs
 from k8snet.shell.texts import error, table
-from k8snet.shell.values import NONE, at, cell, endpoint_texts, interval, selector_text
+from k8snet.shell.values import NONE, at, cell, endpoint_texts, selector_text
 
 Lines = Iterator[str]
 Layout = Mapping[str, Any]
@@ -29,8 +29,7 @@ def describe(plane: Any, obj: Object, show_events: bool = True) -> str:
     if layout is None:
         hint = f"kubectl get {KINDS[kind].singular} {obj['metadata']['name']} -o yaml shows it in full."
         raise error("describe kind", hint, resource=KINDS[kind].resource)
-    events = [{**e, "age": interval(e, plane.now)} for e in plane.api.events_for(ref(obj))]
-    facts = {**obj, **(FACTS[kind](plane, obj) if kind in FACTS else {}), "events": events}
+    facts = {**obj, **(FACTS[kind](plane, obj) if kind in FACTS else {}), "events": plane.api.events_for(ref(obj))}
     shown = {label: how for label, how in layout.items() if label != "Events" or show_events}
     return tabs.align("\n".join(_lines(shown, facts, plane.now))) + "\n"
 

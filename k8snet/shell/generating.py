@@ -76,7 +76,7 @@ def _set(call: Call, *fields: tuple[str, str]) -> Object:
 
 def deployment(call: Call) -> None:
     """``kubectl create deployment NAME --image=IMAGE``."""
-    name, images, command = _name(call), [i for w in call.flag("image") for i in w.split(",")], call.line.after
+    name, images, command = _name(call), [i for w in call.flag("image") for i in w.split(",")], call.after
     if len(images) > 1 and command:
         raise error("images and command")
     shorts = [image.rpartition("/")[2].partition("@")[0].partition(":")[0].replace("_", "-") for image in images]
@@ -94,7 +94,7 @@ def deployment(call: Call) -> None:
 
 def service(call: Call) -> None:
     """``kubectl create service clusterip|nodeport|loadbalancer|externalname NAME``."""
-    name, kind = _name(call), SERVICE_TYPES[call.line.command.split()[-1]]
+    name, kind = _name(call), SERVICE_TYPES[call.command.split()[-1]]
     spec: dict[str, Any] = {"selector": {"app": name}, "type": kind}
     pairs = [w for words in call.flag("tcp") for w in words.split(",")]
     if not pairs and call.flag("clusterip") != "None" and kind != "ExternalName":
@@ -124,7 +124,7 @@ def run(call: Call) -> Result | None:
     """``kubectl run NAME --image=IMAGE``; with ``--rm -it`` it runs the command in the new Pod and deletes it."""
     if not call.args:
         raise call.usage_error("run name")
-    name, words = call.args[0], [*call.args[1:], *(call.line.after or ())]
+    name, words = call.args[0], [*call.args[1:], *(call.after or ())]
     container: dict[str, Any] = {"image": call.flag("image"), "name": name, "resources": {}}
     if call.flag("port"):
         container["ports"] = [{"containerPort": _number(call.flag("port"))}]
@@ -157,7 +157,7 @@ def _attached(call: Call, pod: Object, words: list[str]) -> Result:
 
 def expose(call: Call) -> None:
     """``kubectl expose TYPE NAME``: a Service for what a Pod, a workload or another Service selects."""
-    wanted = _labels(call.line.flags.pop("selector", ""))  # what the Service selects, not which objects are meant
+    wanted = _labels(call.flags.pop("selector", ""))  # what the Service selects, not which objects are meant
     for obj in call.collect(need_filter=True):
         kind, meta = KINDS[obj["kind"]], obj["metadata"]
         if kind.kind not in NOT_EXPOSED:

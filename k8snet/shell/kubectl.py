@@ -38,10 +38,10 @@ def run(cluster: Any, line: str, stdin: str = "") -> Result:
         hint = "Only kubectl runs here, no pipes and no redirections: choose with -l, --field-selector or -o."
         return Result(stderr="sh: pipes and redirections are not simulated\n", exit_code=2, hint=hint)
     context = _contexts.setdefault(cluster, {}) if cluster is not None else {}
-    call = Call(commandline.Line("", []), cluster, context, stdin)
+    call = Call(cluster=cluster, context=context, stdin=stdin)
     answer: Result | None = None
     try:
-        call.line = commandline.parse(words)
+        commandline.parse(words, call)
         answer = _command(call)(call)
     except KubernetesError as refused:
         call.errors.append(refused)
@@ -60,20 +60,20 @@ def namespace_of(cluster: Any) -> str:
 
 
 def _command(call: Call) -> Callable[[Call], Result | None]:
-    name = call.line.command
+    name = call.command
     row = commandline.commands().get(name, {"group": True})
     if call.flag("help") or (not name and not call.args):
         return _usage
     if row.get("group"):
         return _group
-    missing = [n for n in str(row.get("needs") or "").split() if n not in call.line.flags]
+    missing = [n for n in str(row.get("needs") or "").split() if n not in call.flags]
     if missing:
         raise error("required flags", flags=", ".join(f'"{n}"' for n in missing))
     return COMMANDS[name]
 
 
 def _usage(call: Call) -> None:
-    name = call.line.command
+    name = call.command
     below = [word for word in commandline.below(name) if commandline.commands()[f"{name} {word}".strip()]]
     usage = commandline.commands().get(name, {}).get("usage")
     call.out.append(f"Usage:\n  kubectl {name} {usage} [options]\n" if usage else "")

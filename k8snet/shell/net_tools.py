@@ -6,6 +6,7 @@ and iputils 20240905, without what nobody reads (counters, queues). ``ping`` sen
 
 from __future__ import annotations
 
+import getopt
 from collections.abc import Iterable, Iterator
 
 from k8snet.dataplane import journey, lookup, sockets, wiring
@@ -143,12 +144,11 @@ def ss(moment: Moment, client: Client, words: list[str]) -> Result:
 
 def ping(moment: Moment, client: Client, words: list[str]) -> Result:
     """``ping``, with the size of the probe (-s) and ``-M do``: it must not be cut on the way."""
-    options, rest = {"-c": "3", "-s": "56", "-M": "", "-W": "", "-w": "", "-i": ""}, list(words)
-    for flag in options:
-        if flag in rest[:-1]:
-            at = rest.index(flag)
-            options[flag], rest[at : at + 2] = rest[at + 1], []
-    targets = [w for w in rest if not w.startswith("-")]
+    try:
+        given, targets = getopt.gnu_getopt(words, "46Aanqvc:i:M:s:t:W:w:")
+    except getopt.GetoptError:
+        return _usage("ping")
+    options = {"-c": "3", "-s": "56", "-M": "", **dict(given)}
     if len(targets) != 1 or not (options["-c"] + options["-s"]).isdigit():
         return _usage("ping")
     name = address = targets[0]

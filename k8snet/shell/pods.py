@@ -43,7 +43,7 @@ def _statuses(pod: Object) -> dict[str, Object]:
 
 def execute(call: Call) -> Result:
     """``kubectl exec POD -- COMMAND``: the command's output and exit code."""
-    words = call.line.after
+    words = call.after
     if not call.args:
         raise error("exec pod")
     if words is None and len(call.args) > 1:

@@ -18,11 +18,13 @@ FORMATS = (
 )
 
 
-def table(kind: str, objects: Sequence[Object], now: float, look: Collection[str] = ()) -> str:
+def table(kind: str, objects: Sequence[Object], now: float, look: Collection[str] = (), columns: str = "") -> str:
     """The table of objects of one kind, as given (sorted by the caller). *now* is the simulated time in seconds, *look*
     the flags of ``kubectl get`` that change it: wide, all-namespaces, show-kind, show-labels, no-headers."""
     wide, labels = "wide" in look, "show-labels" in look
-    shown = {name: how for name, how in texts.table("columns")[kind].items() if wide or not name.startswith("+")}
+    shown = {
+        name: how for name, how in texts.table("columns")[columns or kind].items() if wide or not name.startswith("+")
+    }
     space = "all-namespaces" in look and KINDS[kind].namespaced
     prefix = f"{KINDS[kind].qualified}/" if "show-kind" in look else ""
     rows = [["NAMESPACE"] * space + [name.lstrip("+") for name in shown] + ["LABELS"] * labels]

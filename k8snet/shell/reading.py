@@ -12,11 +12,10 @@ from typing import Any
 from k8snet.controlplane.store import seconds_of
 from k8snet.manifests.kinds import Object
 from k8snet.shell import describe as descriptions
-from k8snet.shell import printers, tabs
+from k8snet.shell import printers
 from k8snet.shell.call import Call
 from k8snet.shell.frames import is_missing
 from k8snet.shell.texts import error
-from k8snet.shell.values import interval
 
 CONTEXT = "k8snet"
 
@@ -38,8 +37,8 @@ def get(call: Call) -> None:
         if objects or not named:
             call.out.append(printers.structured(output, objects, named and len(asked) == 1))
         return
-    look = {output, *(name for name, value in call.line.flags.items() if value is True)}
-    look |= {"show-kind"} if len({kind for kind, _ in asked}) > 1 else set()
+    several = len({kind for kind, _ in asked}) > 1
+    look = {output, *call.switches, *(["show-kind"] if several else [])}
     groups = groupby(objects, lambda o: str(o["kind"]))
     tables = [printers.table(kind, list(group), call.plane.now, look) for kind, group in groups]
     call.out.append(("" if "no-headers" in look else "\n").join(tables))
@@ -94,12 +93,8 @@ def events(call: Call) -> None:
     if not found:
         call.notes.append("No events found" + ("." if call.everywhere else f" in {call.namespace} namespace."))
         return
-    rows = [["NAMESPACE"] * call.everywhere + ["LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"]]
-    for e in sorted(found, key=lambda e: seconds_of(e["lastTimestamp"])):
-        about = f"{e['involvedObject']['kind']}/{e['involvedObject']['name']}"
-        cells = [interval(e, call.plane.now), e["type"], e["reason"], about, e["message"].strip()]
-        rows.append([e["metadata"]["namespace"]] * call.everywhere + cells)
-    call.out.append(tabs.table(rows))
+    found.sort(key=lambda e: seconds_of(e["lastTimestamp"]))
+    call.out.append(printers.table("Event", found, call.plane.now, call.switches, columns="events"))
 
 
 def set_context(call: Call) -> None:
@@ -110,7 +105,7 @@ def set_context(call: Call) -> None:
         raise error("no context")
     if call.args and call.args[0] != CONTEXT:
         raise error("only context", context=CONTEXT)
-    if "namespace" in call.line.flags:
+    if "namespace" in call.flags:
         call.context["namespace"] = call.flag("namespace")
     call.out.append(f'Context "{CONTEXT}" modified.\n')
 

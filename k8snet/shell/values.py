@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -46,9 +47,11 @@ def cell(expression: str, obj: Object, now: float, wide: bool = False) -> str:
     path, _, default = expression.partition(" or ")
     path, _, name = path.partition("|")
     found = [v for v in jsonpath.values(path, obj) if v not in (None, "")]
-    if name in FILTERS:
-        return (FILTERS[name](found[0], now) if found else NOTHING.get(name, "")) or default
-    return LISTS[name](map(jsonpath.text, found)) or default
+    if name in LISTS:
+        return LISTS[name](map(jsonpath.text, found)) or default
+    if not found:
+        return NOTHING.get(name, default)
+    return (since(found[0], now) if name == "since" else FILTERS[name](found[0])) or default
 
 
 def duration(seconds: float) -> str:
@@ -73,7 +76,7 @@ def date(timestamp: str | None, form: str = "%a, %d %b %Y %H:%M:%S +0000") -> st
     return (EPOCH + timedelta(seconds=seconds_of(timestamp))).strftime(form) if timestamp else ""
 
 
-def interval(event: Object, now: float) -> str:
+def _event_interval(event: Object, now: float) -> str:
     """When an event came last, and how often: ``5s (x3 over 2m)``."""
     count, first = event.get("count") or 1, since(event.get("firstTimestamp"), now)
     return f"{since(event.get('lastTimestamp'), now)} (x{count} over {first})" if count > 1 else first
@@ -96,30 +99,19 @@ def three(items: Iterable[str]) -> str:
     return ",".join(found[:3]) + (f" + {len(found) - 3} more..." if len(found) > 3 else "")
 
 
-def _mode(entry: Mapping[str, str], now: float) -> str:
+def _mode(entry: Mapping[str, str]) -> str:
     """One address of a load balancer: ``203.0.113.1 (VIP)``."""
     mode = f" ({entry['ipMode']})" if entry.get("ipMode") else ""
     return entry["ip"] + mode if entry.get("ip") else entry.get("hostname", "")
 
 
-# What becomes of the first value that a path finds, and what stands where it finds none.
-FILTERS: dict[str, Callable[[Any, float], str]] = {
-    "since": since,
-    "date": lambda v, now: date(v),
-    "day": lambda v, now: date(v, "%Y-%m-%d %H:%M:%S +0000 UTC"),
-    "pairs": lambda v, now: pairs(v),
-    "lines": lambda v, now: pairs(v, "\n"),
-    "selector": lambda v, now: selector_text(v),
-    "json": lambda v, now: jsonpath.text(v),
-    "owner": lambda v, now: f"{v['kind']}/{v['name']}",
-    "seconds": lambda v, now: f"{v}s",
-    "words": lambda v, now: " ".join(v),
-    "lower": lambda v, now: str(v).lower(),
-    "strip": lambda v, now: str(v).strip(),
-    "title": lambda v, now: str(v).title(),
-    "mode": _mode,
-    "first": lambda v, now: str(v),
-}
+# What becomes of the first value that a path finds (there is also `since`), and what stands where it finds none.
+FILTERS: dict[str, Callable[[Any], str]] = {
+    "date": date, "day": partial(date, form="%Y-%m-%d %H:%M:%S +0000 UTC"),
+    "pairs": pairs, "lines": partial(pairs, between="\n"), "selector": selector_text, "json": jsonpath.text,
+    "owner": "{0[kind]}/{0[name]}".format, "seconds": "{}s".format, "mode": _mode, "words": " ".join, "first": str,
+    "lower": str.lower, "strip": str.strip, "title": lambda value: str(value).title(),
+}  # fmt: skip
 NOTHING = {"since": UNKNOWN, "pairs": NONE, "lines": NONE, "selector": NONE}
 # What becomes of all values.
 LISTS: dict[str, Callable[[Iterable[str]], str]] = {"": ",".join, "three": three}
@@ -308,7 +300,7 @@ def _slice_ports(piece: Object, now: float) -> str:
 VALUES: dict[str, Callable[[Object, float], str]] = {
     f.__name__.removeprefix("_"): f
     for f in (
-        _annotations, _pod_ready, _pod_status, _pod_restarts, _pod_phase, _pod_node,
+        _annotations, _event_interval, _pod_ready, _pod_status, _pod_restarts, _pod_phase, _pod_node,
         _tolerations, _service_ports, _endpoints, _slice_ports, _node_status, _node_roles, _taints, _ingress_hosts,
         _class_parameters,
     )

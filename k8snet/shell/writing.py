@@ -77,9 +77,9 @@ def _read(call: Call) -> list[tuple[str, Object]]:
         except KubectlError as wrong:
             errors.append(wrong)
     call.hint = "\nhint: ".join(dict.fromkeys(repeated))
-    call.errors += [Aggregate(errors)] if call.line.command == "apply" and len(errors) > 1 else errors
+    call.errors += [Aggregate(errors)] if call.command == "apply" and len(errors) > 1 else errors
     if not found and not errors:
-        raise error("no objects", command=call.line.command)
+        raise error("no objects", command=call.command)
     return found
 
 
@@ -195,10 +195,10 @@ def wait_until(call: Call, ready: Callable[[], bool]) -> None:
 
 def label(call: Call) -> None:
     """``kubectl label`` and ``kubectl annotate``: ``key=value`` sets, ``key-`` takes away."""
-    word = {"label": "label", "annotate": "annotation"}[call.line.command]
+    word = {"label": "label", "annotate": "annotation"}[call.command]
     overwrite, field = call.flag("overwrite", False), f"{word}s"
     changes = [a for a in call.args if "=" in a or (a.endswith("-") and a != call.args[0])]
-    call.line.args = [a for a in call.args if a not in changes]
+    call.args = [a for a in call.args if a not in changes]
     if not call.args and not call.flag("filename"):
         raise error("label resources")
     if not changes:
