@@ -75,19 +75,14 @@ def chains(snapshot: Snapshot, node: str, service: str) -> Picture:
         if any(o == iptables.COMMENT and f"{service} " in f"{v} ".replace(":", " ") for o, v in r.conditions)
     ]
     text = [f"{r.chain}: {iptables.saved(r)}" for r in mine]
+    depths = (("KUBE-EXT", "KUBE-FW"), ("KUBE-SVC", "KUBE-SVL"), ("KUBE-SEP",))
     jumps = {
         (r.chain, r.target): next((f"chance {float(v):.2f}" for o, v in r.conditions if o == iptables.CHANCE), "")
         for r in mine
+        if r.target.startswith(sum(depths, ()))
     }
-    jumps = {
-        (a, b): label
-        for (a, b), label in jumps.items()
-        if b.startswith(("KUBE-SVC", "KUBE-SVL", "KUBE-EXT", "KUBE-SEP", "KUBE-FW"))
-    }
-    order: list[list[str]] = [["KUBE-SERVICES", "KUBE-NODEPORTS"], [], [], []]
-    for depth, kinds in enumerate((("KUBE-EXT", "KUBE-FW"), ("KUBE-SVC", "KUBE-SVL"), ("KUBE-SEP",)), 1):
-        order[depth] = list(dict.fromkeys(b for _, b in jumps if b.startswith(kinds)))
-    order[0] = [c for c in order[0] if any(a == c for a, _ in jumps)]
+    order = [[c for c in ("KUBE-SERVICES", "KUBE-NODEPORTS") if any(a == c for a, _ in jumps)]]
+    order += [list(dict.fromkeys(b for _, b in jumps if b.startswith(kinds))) for kinds in depths]
     below = {r.chain: r.target for r in mine if r.target.startswith("DNAT")}
     below |= {
         r.target: next((f"-d {v}" for o, v in r.conditions if o == iptables.TO), "")

@@ -23,14 +23,8 @@ def of(found: Reachability | Difference) -> Drawing:
     """The picture of a reachability, or of the difference of two. Beyond 40 Pods it shows groups with their sizes."""
     title = f"{found.protocol} {found.port}" if isinstance(found, Reachability) else "what changed"
     if isinstance(found, Reachability) and max(len(found.clients), len(found.servers)) > NAMED:
-        groups = found.groups
-        return plot(
-            [g.name for g in groups],
-            [g.name for g in groups],
-            found.group_rows,
-            title,
-            [len(g.members) for g in groups],
-        )
+        names, counts = [g.name for g in found.groups], [len(g.members) for g in found.groups]
+        return plot(names, names, found.group_rows, title, counts)
     return plot(found.clients, found.servers, found.rows(), title)
 
 

@@ -51,12 +51,8 @@ def _states(snapshot: Any, service: str) -> list[tuple[str, str]]:
     used = {e.target.name: e for s in snapshot.slices_of.get(service, ()) for e in s.endpoints if e.target}
     states = []
     for pod in snapshot.pods.values():
-        if (
-            pod.namespace != wanted.namespace
-            or pod.finished
-            or wanted.selector is None
-            or not wanted.selector.matches(pod.labels)
-        ):
+        chosen = wanted.selector is not None and wanted.selector.matches(pod.labels)
+        if pod.namespace != wanted.namespace or pod.finished or not chosen:
             continue
         endpoint = used.get(pod.name)
         if pod.terminating:

@@ -106,17 +106,15 @@ def _panels(axes: Any, g: Any, where: dict[tuple[str, str], Spot]) -> None:
     for key, (x, y) in nodes.items():
         fill, edge = style.PLACES["node"]
         corner = (x - COLUMN / 2 + 0.16, y - 0.2)
-        axes.add_patch(
-            FancyBboxPatch(corner, COLUMN - 0.32, 0.5 - y, boxstyle="round,pad=0.06", fc=fill, ec=edge, lw=1, zorder=0)
-        )
+        looks: dict[str, Any] = {"boxstyle": "round,pad=0.06", "fc": fill, "ec": edge, "lw": 1, "zorder": 0}
+        axes.add_patch(FancyBboxPatch(corner, COLUMN - 0.32, 0.5 - y, **looks))
         axes.plot([x, x], [fabric, 0], color=style.LINE, lw=1.5, zorder=0.5)
         pods = [p for p in g[key] if p[0] == "pod"]
-        for pod in pods[:MOST_PODS]:
-            axes.plot([x, where[pod][0]], [where[pod][1]] * 2, color=style.LINE, lw=1.5, zorder=0.5)
+        for aside, height in (where[pod] for pod in pods if pod in where):
+            axes.plot([x, aside], [height] * 2, color=style.LINE, lw=1.5, zorder=0.5)
         if len(pods) > MOST_PODS:
-            axes.text(
-                x, y + 0.26, f"… and {len(pods) - MOST_PODS} more Pods", ha="center", fontsize=7, color=style.FAINT
-            )
+            more = f"… and {len(pods) - MOST_PODS} more Pods"
+            axes.text(x, y + 0.26, more, ha="center", fontsize=7, color=style.FAINT)
     if nodes:
         left, right = min(x for x, _ in nodes.values()), max(x for x, _ in nodes.values())
         axes.plot([left, right], [fabric, fabric], color=style.LINE, lw=5, solid_capstyle="round", zorder=0.5)
@@ -135,34 +133,17 @@ def _thing(axes: Any, key: tuple[str, str], x: float, y: float, snapshot: Snapsh
         service = snapshot.services[name]
         address = ", ".join(service.cluster_ips) or ("headless" if service.headless else service.type)
         _box(axes, x, y, f"Service {label}\n{address}", "outside", "--")
+    elif key == FABRIC:
+        _box(axes, x, y, "network between the nodes", "fabric", "-")
     else:
-        _box(
-            axes,
-            x,
-            y,
-            "network between the nodes" if key == FABRIC else "outside the cluster",
-            "fabric" if key == FABRIC else "edge",
-            "-",
-        )
+        _box(axes, x, y, "outside the cluster", "edge", "-")
 
 
 def _box(axes: Any, x: float, y: float, text: str, kind: str, line: str, bold: bool = False) -> None:
     fill, edge = style.PLACES[kind]
     box = {"boxstyle": "round,pad=0.28", "fc": fill, "ec": edge, "ls": line, "lw": 1.1}
-    weight = "bold" if bold else "normal"
-    axes.text(
-        x,
-        y,
-        text,
-        ha="center",
-        va="center",
-        fontsize=8,
-        fontweight=weight,
-        color=style.INK,
-        zorder=3,
-        linespacing=1.2,
-        bbox=box,
-    )
+    looks = {"fontsize": 8, "fontweight": "bold" if bold else "normal", "color": style.INK, "linespacing": 1.2}
+    axes.text(x, y, text, ha="center", va="center", zorder=3, bbox=box, **looks)
 
 
 def _path(axes: Any, where: dict[tuple[str, str], Spot], trace: Trace) -> None:
@@ -178,14 +159,8 @@ def _path(axes: Any, where: dict[tuple[str, str], Spot], trace: Trace) -> None:
         for start, end in pairwise(line):
             points += _wire(start, end, where[FABRIC][1])
         if points:
-            axes.plot(
-                [x + side for x, _ in points],
-                [y + side / 2 for _, y in points],
-                color=colour,
-                lw=2.2,
-                ls=(0, (3, 1.5)) if back else "-",
-                zorder=2,
-            )
+            xs, ys = [x + side for x, _ in points], [y + side / 2 for _, y in points]
+            axes.plot(xs, ys, color=colour, lw=2.2, ls=(0, (3, 1.5)) if back else "-", zorder=2)
     labels: dict[tuple[Spot, bool], list[int]] = {}
     for number, hop, spot in stops:
         if spot is not None:
@@ -194,17 +169,8 @@ def _path(axes: Any, where: dict[tuple[str, str], Spot], trace: Trace) -> None:
         text = ("← " if back else "→ ") + (str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]}–{numbers[-1]}")
         colour = style.RETURN if back else style.FORWARD
         box = {"boxstyle": "round,pad=0.15", "fc": style.PAPER, "ec": colour}
-        axes.text(
-            x + (0.42 if back else -0.42),
-            y + 0.27,
-            text,
-            fontsize=7,
-            ha="center",
-            va="center",
-            color=style.INK,
-            zorder=6,
-            bbox=box,
-        )
+        looks = {"fontsize": 7, "color": style.INK, "bbox": box}
+        axes.text(x + (0.42 if back else -0.42), y + 0.27, text, ha="center", va="center", zorder=6, **looks)
     sign, colour = style.OUTCOME_SIGNS[trace.outcome.kind]
     last = next((spot for _, hop, spot in reversed(stops) if not hop.returning and spot is not None), None)
     if last is not None:

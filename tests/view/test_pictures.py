@@ -67,6 +67,15 @@ def test_the_cluster_drawing_names_every_pod_and_is_reproducible(shop):
     assert drawing.png().startswith(b"\x89PNG") and 'alt="Cluster of 3 nodes' in drawing._repr_html_()
 
 
+def test_a_node_with_many_pods_shows_the_first_ten_by_name():
+    cluster = Cluster(nodes=1)
+    pod = "apiVersion: v1\nkind: Pod\nmetadata: {{name: {}}}\nspec: {{containers: [{{name: web, image: nginx}}]}}\n"
+    cluster.apply("---\n".join(pod.format(f"web-{n}") for n in reversed(range(12))))
+    texts = [text.get_text() for text in cluster.draw().figure.axes[0].texts]
+    assert "… and 2 more Pods" in texts
+    assert any(t.startswith("web-9\n") for t in texts) is False and any(t.startswith("web-0\n") for t in texts)
+
+
 def test_a_drawn_trace_appears_in_the_text_of_the_drawing(shop):
     trace = shop.pod("frontend").connect("my-service", 80)
     assert str(trace) in str(shop.draw(trace))
