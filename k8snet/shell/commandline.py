@@ -128,18 +128,13 @@ def _read(words: list[str], known: dict[str, Flag], line: Line) -> None:
                 raise ValueError(f"unknown flag: {name}")
             _set(line, known[name], value if given else None, queue, name)
         else:
-            _shorthands(word, known, line, queue)
-
-
-def _shorthands(word: str, known: dict[str, Flag], line: Line, queue: list[str]) -> None:
-    letters = word[1:]
-    while letters:
-        flag, spelt, rest = known.get("-" + letters[0]), f"'{letters[0]}' in {word}", letters[1:]
-        if flag is None:
-            raise ValueError(f"unknown shorthand flag: {spelt}")
-        joined = rest.startswith("=") or (rest and flag.type)
-        _set(line, flag, rest.removeprefix("=") if joined else None, queue, spelt)
-        letters = "" if joined else rest
+            flag, rest, spelt = known.get(word[:2]), word[2:], f"'{word[1]}' in {word}"
+            if flag is None:
+                raise ValueError(f"unknown shorthand flag: {spelt}")
+            joined = rest.startswith("=") or (rest and flag.type)
+            if rest and not joined:  # the letters behind a switch are more flags
+                queue.insert(0, f"-{rest}")
+            _set(line, flag, rest.removeprefix("=") if joined else None, queue, spelt)
 
 
 def _set(line: Line, flag: Flag, value: str | None, queue: list[str], spelt: str) -> None:

@@ -58,6 +58,8 @@ LINES = [
     "get pods",
     "get --frob",
     "get -x",
+    "get -Ax",
+    "get pods -An",
     "get pods -o",
     "get pods --output",
     "get pods --all-namespaces=maybe",
