@@ -282,22 +282,15 @@ def wget(moment: Moment, client: Client, arguments: Sequence[str]) -> Result:
     asked = _request(options, target, "HEAD" if spider else "GET")
     x = fetch(moment, client, target.name, asked, port=target.port, insecure=True)
     told = f"Connecting to {target.authority} ({x.address}:{x.port})\n" if x.address and not quiet else ""
-    if x.seconds > limit:
-        text = "download timed out"
-    elif x.error == "name":
-        text = f"bad address '{given.rpartition('://')[2].partition('/')[0]}'"
-    elif x.error in ("connect", "timeout"):
-        text = f"can't connect to remote host ({x.address}): {_reason(x, 'wget')}"
-    elif x.response is None:
-        text = "error getting response"
-    elif x.status >= 400:
-        text = f"server returned error: HTTP/1.1 {x.response.title}"
-    else:
-        name = target.path.partition("?")[0].rpartition("/")[2] or "index.html"
-        if not quiet and not spider:
-            told += "writing to stdout\n" if output == "-" else f"saving to '{name}'\n'{name}' saved\n"
-        return Result(x.response.body if output == "-" and not spider else "", told, trace=x.trace)
-    return Result("", f"{told}wget: {text}\n", 1, trace=x.trace)
+    failed = "slow" if x.seconds > limit else x.error or ("status" if x.status >= 400 else "")
+    if failed or x.response is None:
+        forms, host = TEXTS["wget"]["failures"], given.rpartition("://")[2].partition("/")[0]
+        text = forms.get(failed, forms["other"]).format(x=x, host=host, reason=_reason(x, "wget"))
+        return Result("", f"{told}wget: {text}\n", 1, trace=x.trace)
+    name = target.path.partition("?")[0].rpartition("/")[2] or "index.html"
+    if not quiet and not spider:
+        told += "writing to stdout\n" if output == "-" else f"saving to '{name}'\n'{name}' saved\n"
+    return Result(x.response.body if output == "-" and not spider else "", told, trace=x.trace)
 
 
 TOOLS = {"curl": curl, "wget": wget}

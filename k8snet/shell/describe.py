@@ -13,7 +13,7 @@ from typing import Any
 from k8snet.manifests.kinds import KINDS, Object, ref
 from k8snet.shell import jsonpath, tabs
 from k8snet.shell.texts import error, table
-from k8snet.shell.values import NONE, at, cell, endpoint_texts, selector_text
+from k8snet.shell.values import NONE, at, cell, reachable, selector_text, three
 
 Lines = Iterator[str]
 Layout = Mapping[str, Any]
@@ -129,7 +129,12 @@ def _endpoints(plane: Any, service: Object, port_name: str) -> str:
     """Ready endpoints of one Service port, from its EndpointSlices."""
     meta = service["metadata"]
     slices = plane.api.list("EndpointSlice", meta["namespace"], f"kubernetes.io/service-name={meta['name']}")
-    return endpoint_texts(slices, port_name)
+    found: list[str] = []
+    for piece in slices:
+        ready = [e["addresses"][0] for e in piece.get("endpoints") or () if at(e, ".conditions.ready") is not False]
+        chosen = [p for p in piece.get("ports") or () if (p.get("name") or "") == port_name]
+        found += reachable(ready, chosen) if chosen or not piece.get("ports") else []
+    return three(found) if slices else NONE
 
 
 def _ingress(plane: Any, ingress: Object) -> Object:

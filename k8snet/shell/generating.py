@@ -14,20 +14,13 @@ from k8snet.manifests.kinds import KINDS, Object
 from k8snet.shell import tools
 from k8snet.shell.call import Call
 from k8snet.shell.result import Result
-from k8snet.shell.texts import error
+from k8snet.shell.texts import error, table
 from k8snet.shell.values import at
 from k8snet.shell.writing import done, wait_until
 
 SERVICE_TYPES = {
     "clusterip": "ClusterIP", "nodeport": "NodePort", "loadbalancer": "LoadBalancer", "externalname": "ExternalName",
 }  # fmt: skip
-# What keeps an object from being exposed, where it has no selector and no labels to make one of.
-NOT_EXPOSED = {
-    "Pod": "the pod has no labels and cannot be exposed",
-    "Service": "the service has no pod selector set",
-    "Deployment": "invalid deployment: no selectors, therefore cannot be exposed",
-    "ReplicaSet": "invalid replicaset: no selectors, therefore cannot be exposed",
-}
 
 
 def _name(call: Call) -> str:
@@ -160,11 +153,12 @@ def expose(call: Call) -> None:
     wanted = _labels(call.flags.pop("selector", ""))  # what the Service selects, not which objects are meant
     for obj in call.collect(need_filter=True):
         kind, meta = KINDS[obj["kind"]], obj["metadata"]
-        if kind.kind not in NOT_EXPOSED:
+        problem = table("errors")["not exposed"].get(kind.kind)
+        if not problem:
             raise error("expose kind", kind=f"{kind.kind}.{kind.group}".rstrip("."))
         selector = wanted or _selector(obj)
         if not selector:
-            raise error("expose selector", problem=NOT_EXPOSED[kind.kind])
+            raise error("expose selector", problem=problem)
         spec: dict[str, Any] = {"ports": _ports(call, obj), "selector": selector}
         spec |= _set(call, ("type", "type"), ("cluster-ip", "clusterIP"))
         labels = _labels(call.flag("labels")) or meta.get("labels")

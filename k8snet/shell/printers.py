@@ -12,11 +12,6 @@ from k8snet.manifests.kinds import KINDS, Object
 from k8snet.shell import jsonpath, tabs, texts
 from k8snet.shell.values import cell, pairs
 
-FORMATS = (
-    "custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,name,"
-    "template,templatefile,wide,yaml"
-)
-
 
 def table(kind: str, objects: Sequence[Object], now: float, look: Collection[str] = (), columns: str = "") -> str:
     """The table of objects of one kind, as given (sorted by the caller). *now* is the simulated time in seconds, *look*
@@ -56,9 +51,10 @@ def structured(output: str, objects: Sequence[Object], single: bool) -> str:
         if not template:
             raise texts.error("no template")
         return jsonpath.render(template, whole)
-    if form in FORMATS.split(",") and form != "wide":
+    formats = texts.table("errors")["formats"]
+    if form in formats.split(",") and form != "wide":
         raise texts.error("output not simulated", form=form)
-    raise texts.error("output", output=output, formats=FORMATS)
+    raise texts.error("output", output=output, formats=formats)
 
 
 def _sent(obj: Object) -> Object:

@@ -34,8 +34,7 @@ def run(moment: Moment, client: Client, command: str | Sequence[str]) -> Result:
         return Result()
     if words[0] in SHELLS:
         return _shell(moment, client, words)
-    tool = TOOLS.get(words[0].rpartition("/")[2])
-    if tool is not None:
+    if tool := TOOLS.get(words[0].rpartition("/")[2]):
         return tool(moment, client, words[1:])
     if client.kind != "pod":
         return Result(stderr=f"bash: {words[0]}: command not found\n", exit_code=127)
@@ -64,17 +63,12 @@ def _shell(moment: Moment, client: Client, words: list[str]) -> Result:
         end = next((i for i, t in enumerate(tokens) if t in (";", "&&", "||")), len(tokens))
         if joint == ";" or bool(total) is (joint == "&&"):
             filled = [re.sub(r"\$\{?(\w+)\}?", lambda m: variables.get(m[1], ""), token) for token in tokens[:end]]
-            found = _command(moment, client, filled)
+            found = run(moment, client, filled)
+            if "executable file not found" in found.stderr:
+                found = Result(stderr=f"sh: {filled[0]}: not found\n", exit_code=127)
             total = replace(found, stdout=total.stdout + found.stdout, stderr=total.stderr + found.stderr)
         joint, tokens = "".join(tokens[end : end + 1]), tokens[end + 1 :]
     return total
-
-
-def _command(moment: Moment, client: Client, words: list[str]) -> Result:
-    found = run(moment, client, words)
-    if found.exit_code == 126 and "executable file not found" in found.stderr:
-        return Result(stderr=f"sh: {words[0]}: not found\n", exit_code=127)
-    return found
 
 
 # what a container was given
@@ -105,9 +99,8 @@ def _cat(moment: Moment, client: Client, words: list[str]) -> Result:
         "/etc/hosts": lambda: podfiles.hosts_text(pod, moment.snapshot.settings),
         "/etc/hostname": lambda: _host_name(moment.snapshot, client) + "\n",
     }
-    missing = [w for w in words if w not in files]
-    stderr = "".join(f"cat: {w}: No such file or directory\n" for w in missing)
-    return Result("".join(files[w]() for w in words if w in files), stderr, 1 if missing else 0)
+    stderr = "".join(f"cat: {w}: No such file or directory\n" for w in words if w not in files)
+    return Result("".join(files[w]() for w in words if w in files), stderr, 1 if stderr else 0)
 
 
 def _env(moment: Moment, client: Client, words: list[str]) -> Result:

@@ -234,7 +234,7 @@ def _service_ports(service: Object, now: float) -> str:
     return ",".join(cell(node if p.get("nodePort") else "{.port}/{.protocol or TCP}", p, now) for p in ports) or NONE
 
 
-def _reachable(ips: list[str], ports: Sequence[Mapping[str, Any]]) -> list[str]:
+def reachable(ips: list[str], ports: Sequence[Mapping[str, Any]]) -> list[str]:
     """Every ``ip:port``; the addresses alone where there are no ports."""
     return [host_port(ip, p["port"]) for p in ports for ip in ips if p.get("port")] if ports else ips
 
@@ -242,18 +242,8 @@ def _reachable(ips: list[str], ports: Sequence[Mapping[str, Any]]) -> list[str]:
 def _endpoints(obj: Object, now: float) -> str:
     """Every ready ``ip:port`` of an Endpoints object."""
     subsets = obj.get("subsets") or ()
-    ready = [_reachable([a["ip"] for a in s.get("addresses") or ()], s.get("ports") or ()) for s in subsets]
+    ready = [reachable([a["ip"] for a in s.get("addresses") or ()], s.get("ports") or ()) for s in subsets]
     return three(chain(*ready)) if subsets else NONE
-
-
-def endpoint_texts(slices: Sequence[Object], port_name: str) -> str:
-    """Every ready ``ip:port`` of a Service's EndpointSlices, for the port of that name."""
-    found: list[str] = []
-    for piece in slices:
-        ready = [e["addresses"][0] for e in piece.get("endpoints") or () if at(e, ".conditions.ready") is not False]
-        chosen = [p for p in piece.get("ports") or () if (p.get("name") or "") == port_name]
-        found += _reachable(ready, chosen) if chosen or not piece.get("ports") else []
-    return three(found) if slices else NONE
 
 
 # nodes, Ingress, events

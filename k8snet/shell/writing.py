@@ -23,7 +23,7 @@ from k8snet.manifests.kinds import KINDS, Object
 from k8snet.shell import printers
 from k8snet.shell.call import Call
 from k8snet.shell.frames import Aggregate, FileError, is_missing
-from k8snet.shell.texts import error
+from k8snet.shell.texts import error, table
 
 WAIT_SECONDS = 600
 # By the word after --type: what the server makes of an object and a patch.
@@ -34,10 +34,6 @@ PATCHES: dict[str, Callable[[Object, Any], Object]] = {
 }
 DRY_RUN = {"": "", "client": " (dry run)", "server": " (server dry run)"}
 _NAMELESS = "metadata.name is missing: look at the spelling of both, and at the indentation of name."
-FORCED = (
-    "Immediate deletion does not wait for confirmation that the running resource has been terminated. The resource may "
-    "continue to run on the cluster indefinitely."
-)
 
 
 def done(call: Call, obj: Object, verb: str) -> None:
@@ -156,7 +152,7 @@ def delete(call: Call) -> None:
     """``kubectl delete``: goes on until what was deleted is gone, unless told ``--wait=false``."""
     force, dry_run = call.flag("force"), call.dry_run
     found = call.collect(need_filter=True, doing="deleting")
-    call.warnings += [FORCED] if force else []
+    call.warnings += [table("errors")["forced"]] if force else []
     grace = call.flag("grace-period", -1)
     grace = 0 if force and grace < 0 else 1 if call.flag("now") else grace
     if call.flag("ignore-not-found"):
