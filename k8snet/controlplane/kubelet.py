@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from k8snet.controlplane.plane import ControlPlane
 
 EXIT_AFTER = "k8snet.io/exit-after"
+# Where it is remembered how the kubelet left a Pod.
+WRITTEN = "written"
 
 
 def run_pods(plane: ControlPlane) -> None:
@@ -51,8 +53,14 @@ def run_pods(plane: ControlPlane) -> None:
         loaded = plane.settings.loaded and pod["status"].get("podIP") and pod["metadata"]["uid"] not in plane.memory
         if going(pod):
             _terminate(plane, key, pod)
-        elif not loaded:
+        elif not loaded and not _as_left(plane, pod):
             _Sync(plane, key, pod).run(node)
+
+
+def _as_left(plane: ControlPlane, pod: Object) -> bool:
+    """Whether a look at the Pod would find nothing new: it is what the kubelet wrote, at this time, under these settings."""
+    written, *when = plane.memory.get(pod["metadata"]["uid"], {}).get(WRITTEN, (None,))
+    return written is pod and when == [plane.now, plane.settings]
 
 
 def kill(plane: ControlPlane, pod: Object, container: str) -> None:
@@ -106,6 +114,7 @@ class _Sync:
         self.statuses: list[Status] = [*(self.status.get("containerStatuses") or ()), *inits]
         self.failed = containers.failed_binds(plane.store, pod)
         self.memory = plane.memory.setdefault(pod["metadata"]["uid"], {})
+        self.crashed = False
 
     def run(self, node: Object) -> None:
         ips = addressing.node_ips(node)
@@ -171,6 +180,7 @@ class _Sync:
 
     def crash(self, status: Status, code: int) -> Status:
         """The container has ended: it is started again at once, later, or never."""
+        self.crashed = True
         end = containers.ended(status, self.now, code)
         down, name, restarts = {**status, "ready": False, "started": False}, status["name"], status["restartCount"]
         if self.spec.get("restartPolicy") == "Never":
@@ -249,7 +259,9 @@ class _Sync:
                 sidecars.get(c["name"]) or {**containers.waiting(c, ""), "ready": True, "state": done}
                 for c in self.spec["initContainers"]
             ]
-        self.plane.store.put({**self.pod, "status": status})
+        stored = self.plane.store.put({**self.pod, "status": status})
+        if connected and not self.crashed:  # what was started again has not been asked its probes
+            self.memory[WRITTEN] = stored, self.plane.now, self.plane.settings
 
     def conditions(self) -> list[dict[str, Any]]:
         unready = " ".join(s["name"] for s in self.statuses if not s["ready"])

@@ -146,13 +146,18 @@ class ControlPlane:
     def due(self, controller: str, watches: Watches) -> list[Key]:
         """The work queue of *controller*: the keys that *watches* finds, by kind, for each object that changed since
         it asked last (for what it was and for what it is), and those whose appointment has come."""
-        keys: set[Key] = set()
-        for event in self.store.log[self.unread(controller) :]:
+        log, keys = self.store.log, set[Key]()
+        for n in range(self.unread(controller), len(log)):
+            event = log[n]
             if find := watches.get(event.obj["kind"]):
-                keys.update(key for obj in (event.old, event.obj) if obj for key in find(obj))
-        come = {a for a in self._appointments if a[0] <= self.store.now and a[1] == controller}
-        self._appointments -= come
-        return sorted(keys.union(key for _, _, key in come))
+                keys.update(find(event.obj))
+                if event.old is not None:
+                    keys.update(find(event.old))
+        if self._appointments:
+            come = {a for a in self._appointments if a[0] <= self.store.now and a[1] == controller}
+            self._appointments -= come
+            keys.update(key for _, _, key in come)
+        return sorted(keys)
 
     def wake(self, controller: str, key: Key, after: float) -> None:
         """Make an appointment: *key* is in the work queue again *after* seconds from now."""

@@ -45,8 +45,9 @@ def key_of(obj: Object) -> Key:
 
 
 @lru_cache(maxsize=4096)
-def _timestamp(second: int) -> str:
-    return (EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%SZ")
+def timestamp(seconds: float) -> str:
+    """Seconds since the cluster's start as objects write a time: whole seconds."""
+    return (EPOCH + timedelta(seconds=int(seconds))).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @lru_cache(maxsize=4096)
@@ -92,7 +93,7 @@ class Store:
 
     def timestamp(self, after: float = 0.0) -> str:
         """The simulated time, *after* seconds from now, as objects write it (whole seconds)."""
-        return _timestamp(int(self.now + after))
+        return timestamp(self.now + after)
 
     # reading
 

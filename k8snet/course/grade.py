@@ -235,7 +235,8 @@ def _remarks(mine: Iterable[Task], ids: Counter[str], text: Mapping[str, str], s
 
 def _general(name: str, scenario: Scenario) -> str:
     """A goal's name with the draw's own words replaced by what they stand for: the same for all learners."""
-    words = {str(v): k for k, v in scenario.values.items() if isinstance(v, (str, int)) and len(str(v)) > 1}
+    drawn = ((str(v), key) for key, v in scenario.values.items() if isinstance(v, (str, int)))
+    words = {word: key for word, key in drawn if len(word) > 1 and word in name}
     pattern = "|".join(re.escape(w) for w in sorted(words, key=len, reverse=True))
     return re.sub(rf"(?<![\w])(?:{pattern})(?![\w])", lambda m: f"{{{words[m[0]]}}}", name) if pattern else name
 
