@@ -61,6 +61,7 @@ def in_any(ip: str, cidrs: tuple[str, ...]) -> bool:
     return any(in_cidr(ip, cidr) for cidr in cidrs)
 
 
+@lru_cache(maxsize=65536)
 def is_ip(text: str) -> bool:
     """Whether *text* is an address literal (IPv4 or IPv6), as a resolver or an API field would take it."""
     try:

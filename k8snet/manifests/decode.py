@@ -19,7 +19,7 @@ from k8snet.manifests.errors import ApiError
 from k8snet.manifests.hints import hint
 from k8snet.manifests.kinds import KINDS, Object
 from k8snet.manifests.quantity import canonical
-from k8snet.manifests.schema import CUSTOM_RESOURCES, Type, structs
+from k8snet.manifests.schema import CUSTOM_RESOURCES, Type, always, structs
 
 _INTEGERS = {"int32": 2**31, "int64": 2**63}
 _PYTHON = {"string": str, "bool": bool, "struct": dict, "map": dict, "list": list}
@@ -127,8 +127,8 @@ class _Reading:
                 value = self.value(wanted, value, struct, f"{go}.{name}", inner)
                 if value or wanted.keep_zero or wanted.base == "any":
                     result[name] = value
-        for name, wanted in fields.items():
-            if wanted.always and name not in result:
+        for name, wanted in always(struct).items():
+            if name not in result:
                 result[name] = self.zero(wanted)
         return result
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from k8snet.manifests.kinds import KINDS, Object
-from k8snet.manifests.schema import Type, structs, table
+from k8snet.manifests.schema import inner, structs, table
 
 _IMAGE = re.compile(r"([\w.:\[\]-]+/)?[a-z0-9._/-]+(:(?P<tag>\w[\w.-]*))?(@(?P<digest>\S+))?", re.ASCII)
 
@@ -36,20 +36,13 @@ def _struct(struct: str, value: Object) -> Object:
         result.setdefault(name, default)
     if struct in RULES:
         RULES[struct](result)
-    for name, field in structs()[struct].items():
-        if field.base == "struct" and name not in result and field.always:
-            result[name] = {}
-        if name in result:
-            result[name] = _value(field, result[name])
+    for name, field in inner(struct).items():
+        value = result.get(name, {} if field.always and field.base == "struct" else None)
+        if isinstance(value, dict):
+            result[name] = _struct(field.struct, value)
+        elif isinstance(value, list) and field.item is not None:
+            result[name] = [_struct(field.item.struct, v) if isinstance(v, dict) else v for v in value]
     return result
-
-
-def _value(field: Type, value: Any) -> Any:
-    if field.base == "struct" and isinstance(value, dict):
-        return _struct(field.struct, value)
-    if field.base == "list" and field.item is not None and isinstance(value, list):
-        return [_value(field.item, v) for v in value]
-    return value
 
 
 # Rules that look at more than one field; each changes the (shallow) copy that it is given.

@@ -56,8 +56,8 @@ def check(struct: str, value: Object, path: str, context: Context) -> Errors:
     for name, words in _lines().get(struct, ()):
         if name == "_":
             yield from _RULES[words[0]](value, path, context)
-        else:
-            yield from _field(struct, name, value.get(name), join(path, name), words, context)
+        elif (item := value.get(name)) is not None or words[0] in _ABSENT_TOO:
+            yield from _field(struct, name, item, join(path, name), words, context)
 
 
 def context(obj: Object, old: Object | None) -> Context:

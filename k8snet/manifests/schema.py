@@ -49,6 +49,18 @@ def structs() -> Mapping[str, Mapping[str, Type]]:
     }
 
 
+@cache
+def always(struct: str) -> Mapping[str, Type]:
+    """The fields of a struct that are there whatever an object says."""
+    return {name: field for name, field in structs()[struct].items() if field.always}
+
+
+@cache
+def inner(struct: str) -> Mapping[str, Type]:
+    """The fields of a struct that hold structs: one, or a list of them."""
+    return {name: field for name, field in structs()[struct].items() if (field.item or field).base == "struct"}
+
+
 def _compile(word: str, rows: Mapping[str, Any], strings: frozenset[str]) -> Type:
     pointer, bare = word.startswith("*"), word.strip("*!")
     always = word.endswith("!")

@@ -85,6 +85,7 @@ class _Open:
     value: Any
     anchor: str | None
     budget: tuple[int, int]
+    is_map: bool
     key: str | None = None
     merge: bool = False
 
@@ -120,36 +121,40 @@ def _build(text: str, budget: Budget) -> Parsed:
     parsed, stack = Parsed(), list[_Open]()
     anchors: dict[str, tuple[Any, int, int] | None] = {}
     for event in yaml.parse(text, Loader=LOADER):
-        if isinstance(event, yaml.ScalarEvent):
-            budget.spend(1, len(event.value))
-            value = _scalar(event)
-            if event.anchor:
-                anchors[event.anchor] = (value, 1, len(event.value))
-            if stack and _is_key(stack[-1]) and event.value == "<<" and event.implicit[0]:
+        kind = type(event)
+        if kind is yaml.ScalarEvent:
+            value = event.value
+            budget.spend(1, len(value))
+            plain = event.implicit[0] and not event.tag
+            if plain and value == "<<" and stack and _awaits_key(stack[-1]):
                 stack[-1].merge = True
                 continue
-        elif isinstance(event, yaml.AliasEvent):
-            value = _alias(event.anchor, anchors, budget)
-        elif isinstance(event, yaml.CollectionStartEvent):
+            if plain or (event.tag or "").removeprefix(_TAG) in ("bool", "int", "float", "null"):
+                value = resolve(value)
+            if event.anchor:
+                anchors[event.anchor] = (value, 1, len(event.value))
+        elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
             budget.spend(1, 0)
             if len(stack) == MAX_DEPTH:
                 raise TooLarge(f"the text is nested more than {MAX_DEPTH} levels deep")
-            empty: Any = {} if isinstance(event, yaml.MappingStartEvent) else []
-            stack.append(_Open(empty, event.anchor, (budget.nodes, budget.chars)))
+            is_map = kind is yaml.MappingStartEvent
+            stack.append(_Open({} if is_map else [], event.anchor, (budget.nodes, budget.chars), is_map))
             if event.anchor:
                 anchors[event.anchor] = None
             continue
-        elif isinstance(event, yaml.CollectionEndEvent):
+        elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
             done = stack.pop()
             value = done.value
             if done.anchor:
                 anchors[done.anchor] = (value, 1 + done.budget[0] - budget.nodes, done.budget[1] - budget.chars)
-        elif isinstance(event, yaml.DocumentEndEvent):
+        elif kind is yaml.AliasEvent:
+            value = _alias(event.anchor, anchors, budget)
+        elif kind is yaml.DocumentEndEvent:
             break
         else:
             continue
         if stack:
-            _put(stack[-1], value, event.start_mark.line + 1 if event.start_mark else 0, parsed)
+            _put(stack[-1], value, event, parsed)
         else:
             parsed.value = value
     return parsed
@@ -166,26 +171,31 @@ def _alias(name: str | None, anchors: Mapping[str, tuple[Any, int, int] | None],
     return value
 
 
-def _is_key(place: _Open) -> bool:
-    return isinstance(place.value, dict) and place.key is None and not place.merge
+def _awaits_key(place: _Open) -> bool:
+    return place.is_map and place.key is None and not place.merge
 
 
-def _put(place: _Open, value: Any, line: int, parsed: Parsed) -> None:
-    if isinstance(place.value, list):
-        place.value.append(_finite(value, line))
+def _put(place: _Open, value: Any, event: yaml.Event, parsed: Parsed) -> None:
+    """A value that is read, and the event that ended it, to its place in the list or map that is being read."""
+    if not place.is_map:
+        place.value.append(_finite(value, event) if type(value) is float else value)
     elif place.merge:
         place.merge = False
         _merge(place.value, value)
     elif place.key is None:
-        place.key = _key(value)
+        place.key = value if type(value) is str else _key(value)
     else:
         if place.key in place.value:
-            parsed.repeated.append((place.key, line))
+            parsed.repeated.append((place.key, _line(event)))
         if place.key == _NULL:
             shown = _go_value(value)
-            raise YamlError(f"unsupported map key of type: %!s(<nil>), key: <nil>, value: {shown}", line)
-        place.value[place.key] = _finite(value, line)
+            raise YamlError(f"unsupported map key of type: %!s(<nil>), key: <nil>, value: {shown}", _line(event))
+        place.value[place.key] = _finite(value, event) if type(value) is float else value
         place.key = None
+
+
+def _line(event: yaml.Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark else 0
 
 
 _NULL = "\0null"
@@ -207,17 +217,11 @@ def _merge(target: dict[str, Any], value: Any) -> None:
         target.update(source)
 
 
-def _finite(value: Any, line: int) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
+def _finite(value: float, event: yaml.Event) -> float:
+    if not math.isfinite(value):
         shown = "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
-        raise YamlError(f"json: unsupported value: {shown}", line)
+        raise YamlError(f"json: unsupported value: {shown}", _line(event))
     return value
-
-
-def _scalar(event: yaml.ScalarEvent) -> Any:
-    tag = (event.tag or "").removeprefix(_TAG)
-    plain = event.implicit[0] and not event.tag
-    return resolve(event.value) if plain or tag in ("bool", "int", "float", "null") else event.value
 
 
 def resolve(text: str) -> Any:
