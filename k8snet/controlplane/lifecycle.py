@@ -41,13 +41,11 @@ def delete(store: Store, obj: Object, grace: float | None = None) -> None:
 def collect_garbage(plane: ControlPlane) -> None:
     """Delete what was owned by objects that are gone, and Pods of nodes that are gone."""
     store = plane.store
-    for event in store.log[plane.unread("garbage") :]:
-        meta = event.obj["metadata"]
-        if event.type == "DELETED":
-            for orphan in store.by("owner", meta.get("uid") or "-"):
-                delete(store, orphan)
-            for pod in store.by("node", meta["name"]) if event.obj["kind"] == "Node" else ():
-                delete(store, pod, 0)
+    for gone in store.deleted(plane.unread("garbage")):
+        for orphan in store.by("owner", gone["metadata"].get("uid") or "-"):
+            delete(store, orphan)
+        for pod in store.by("node", gone["metadata"]["name"]) if gone["kind"] == "Node" else ():
+            delete(store, pod, 0)
 
 
 def end_namespaces(plane: ControlPlane) -> None:

@@ -54,7 +54,7 @@ class ControlPlane:
         plane._begin(settings)
         for obj in objects:
             plane.store.load(obj)
-        plane._baseline = len(plane.store.log)
+        plane._baseline = plane.store.version
         return plane
 
     def _begin(self, settings: Settings) -> None:
@@ -62,7 +62,7 @@ class ControlPlane:
         self.store = Store(settings.seed)
         self.events = Events(self.store)
         self.api = Api(self)
-        # Each controller's place in the store's log, where one begins that has none, and the appointments of all.
+        # Up to which version each controller has read, where one begins that has not, and the appointments of all.
         self._places: dict[str, int] = {}
         self._baseline = 0
         self._appointments: set[tuple[float, str, Key]] = set()
@@ -138,18 +138,17 @@ class ControlPlane:
     # for controllers
 
     def unread(self, controller: str) -> int:
-        """Where in the store's log *controller* has to go on reading; the next call answers the end of today's log."""
+        """The version of the store up to which *controller* has read; the next call answers today's."""
         place = self._places.get(controller, self._baseline)
-        self._places[controller] = len(self.store.log)
+        self._places[controller] = self.store.version
         return place
 
     def due(self, controller: str, watches: Watches) -> list[Key]:
         """The work queue of *controller*: the keys that *watches* finds, by kind, for each object that changed since
         it asked last (for what it was and for what it is), and those whose appointment has come."""
-        log, keys = self.store.log, set[Key]()
-        for n in range(self.unread(controller), len(log)):
-            event = log[n]
-            if find := watches.get(event.obj["kind"]):
+        since, keys = self.unread(controller), set[Key]()
+        for kind, find in watches.items():
+            for event in self.store.watch(kind, since):
                 keys.update(find(event.obj))
                 if event.old is not None:
                     keys.update(find(event.old))

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -78,7 +79,7 @@ class Store:
         self.rng = random.Random(seed)
         self.now = 0.0
         self.version = 0
-        self.log: list[WatchEvent] = []
+        self._log: dict[str, list[WatchEvent]] = {}
         self._objects: dict[str, dict[Key, Object]] = {}
         self._index: dict[tuple[str, str], dict[Key, None]] = {}
 
@@ -86,7 +87,8 @@ class Store:
         """An independent store with the same objects, history, clock and random choices to come."""
         twin = Store()
         twin.rng.setstate(self.rng.getstate())
-        twin.now, twin.version, twin.log = self.now, self.version, list(self.log)
+        twin.now, twin.version = self.now, self.version
+        twin._log = {kind: list(events) for kind, events in self._log.items()}
         twin._objects = {kind: dict(objects) for kind, objects in self._objects.items()}
         twin._index = {entry: dict(keys) for entry, keys in self._index.items()}
         return twin
@@ -119,9 +121,17 @@ class Store:
         for objects in self._objects.values():
             yield from objects.values()
 
-    def watch(self, since: int = 0) -> list[WatchEvent]:
-        """All writes after version *since*, in order."""
-        return [event for event in self.log if event.version > since]
+    def watch(self, kind: str, since: int = 0) -> Sequence[WatchEvent]:
+        """All writes of a kind after version *since*, in order."""
+        events = self._log.get(kind, ())
+        if not events or events[-1].version <= since:
+            return ()
+        return events[bisect_right(events, since, key=lambda event: event.version) :]
+
+    def deleted(self, since: int) -> list[Object]:
+        """What was removed after version *since*, of all kinds, in order."""
+        events = [event for kind in self._log for event in self.watch(kind, since) if event.type == "DELETED"]
+        return [event.obj for event in sorted(events, key=lambda event: event.version)]
 
     # writing
 
@@ -178,4 +188,4 @@ class Store:
             objects[key] = new
         self.version += 1
         change = "DELETED" if new is None else "MODIFIED" if old else "ADDED"
-        self.log.append(WatchEvent(change, new or old or {}, self.version, old))
+        self._log.setdefault(key[0], []).append(WatchEvent(change, new or old or {}, self.version, old))

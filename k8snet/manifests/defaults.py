@@ -37,10 +37,10 @@ def _struct(struct: str, value: Object) -> Object:
     if struct in RULES:
         RULES[struct](result)
     for name, field in inner(struct).items():
-        value = result.get(name, {} if field.always and field.base == "struct" else None)
-        if isinstance(value, dict):
+        value: Any = result.get(name, {} if field.always and field.item is None else None)
+        if field.item is None and isinstance(value, dict):
             result[name] = _struct(field.struct, value)
-        elif isinstance(value, list) and field.item is not None:
+        elif field.item is not None and isinstance(value, list):
             result[name] = [_struct(field.item.struct, v) if isinstance(v, dict) else v for v in value]
     return result
 

@@ -58,7 +58,8 @@ def always(struct: str) -> Mapping[str, Type]:
 @cache
 def inner(struct: str) -> Mapping[str, Type]:
     """The fields of a struct that hold structs: one, or a list of them."""
-    return {name: field for name, field in structs()[struct].items() if (field.item or field).base == "struct"}
+    fields = structs()[struct].items()
+    return {name: field for name, field in fields if field.base != "map" and (field.item or field).base == "struct"}
 
 
 def _compile(word: str, rows: Mapping[str, Any], strings: frozenset[str]) -> Type:

@@ -120,6 +120,7 @@ def _in_go_words(error: yaml.MarkedYAMLError) -> YamlError:
 def _build(text: str, budget: Budget) -> Parsed:
     parsed, stack = Parsed(), list[_Open]()
     anchors: dict[str, tuple[Any, int, int] | None] = {}
+    event: Any
     for event in yaml.parse(text, Loader=LOADER):
         kind = type(event)
         if kind is yaml.ScalarEvent:

@@ -61,7 +61,7 @@ def _changes(call: Call) -> list[Object]:
     if len({kind for kind, _ in wanted}) > 1:
         raise error("single type")
     kind, names = wanted[0][0], {name for _, name in wanted}
-    states = [e.obj for e in call.plane.store.watch() if e.obj["kind"] == kind.kind]
+    states = [e.obj for e in call.plane.store.watch(kind.kind)]
     if kind.namespaced and not call.everywhere:
         states = [o for o in states if o["metadata"]["namespace"] == call.namespace]
     states = [o for o in states if selector.matches(o["metadata"].get("labels") or {})]

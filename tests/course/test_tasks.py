@@ -6,7 +6,11 @@ import random
 
 import pytest
 
+from k8snet.cluster import Cluster, _settings
+from k8snet.controlplane.plane import ControlPlane
+from k8snet.controlplane.settings import Settings
 from k8snet.course import judge
+from k8snet.course.draw import join
 from k8snet.course.exercise import SAMPLE
 from k8snet.course.task import FORMS, STATIONS, assignments, sheet, tasks
 from tests.course import answers, mutants, rates, shapes
@@ -52,6 +56,20 @@ def hold_to_its_promises(task, seeds):
 @pytest.mark.parametrize("task", named(TASKS))
 def test_model_answers_solve_what_is_drawn(task):
     hold_to_its_promises(task, FEW)
+
+
+@pytest.mark.parametrize("task", named(TASKS))
+def test_a_starting_cluster_is_what_kubectl_apply_makes_of_its_manifests(task):
+    for n in FEW:
+        scenario = task.scenario(f"student-{n}")
+        knobs = {k: v for k, v in scenario.knobs.items() if k != "nodes"}
+        cluster = Cluster.around(ControlPlane(_settings(Settings(), **knobs), scenario.knobs.get("nodes", 2)))
+        if manifests := join(scenario.manifests, scenario.given):
+            result = cluster.apply(manifests)
+            assert result, f"student-{n}: {result}"
+        if scenario.wait:
+            cluster.advance(scenario.wait)
+        assert list(judge.start(scenario).plane.store) == list(cluster.plane.store), f"student-{n}"
 
 
 @pytest.mark.slow

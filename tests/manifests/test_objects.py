@@ -355,3 +355,9 @@ def test_nothing_but_refusals_in_kubernetes_words_ever_comes_out() -> None:
         except KubernetesError:
             continue
         assert decode.strict(new) == new or new["kind"] in CUSTOM_RESOURCES
+
+
+def test_a_custom_resource_with_a_map_where_a_list_belongs_is_for_validation_to_refuse():
+    spec = {"from": {"group": "gateway.networking.k8s.io"}, "to": [{"group": "", "kind": "Service"}]}
+    grant = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "ReferenceGrant", "metadata": {"name": "g"}}
+    assert defaults.fill({**grant, "spec": spec})["spec"]["from"] == spec["from"]
