@@ -37,11 +37,11 @@ def _struct(struct: str, value: Object) -> Object:
     if struct in RULES:
         RULES[struct](result)
     for name, field in inner(struct).items():
-        value: Any = result.get(name, {} if field.always and field.item is None else None)
-        if field.item is None and isinstance(value, dict):
-            result[name] = _struct(field.struct, value)
-        elif field.item is not None and isinstance(value, list):
-            result[name] = [_struct(field.item.struct, v) if isinstance(v, dict) else v for v in value]
+        inside: Any = result.get(name, {} if field.always and field.item is None else None)
+        if field.item is None and isinstance(inside, dict):
+            result[name] = _struct(field.struct, inside)
+        elif field.item is not None and isinstance(inside, list):
+            result[name] = [_struct(field.item.struct, v) if isinstance(v, dict) else v for v in inside]
     return result
 
 
