@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from k8snet.controlplane import hints
 from k8snet.controlplane.metadata import containers_of, going, labels_of, own, owner, reference, suffix
-from k8snet.controlplane.store import Key, key_of
+from k8snet.controlplane.store import Key, Store, key_of, pair
 from k8snet.manifests.addresses import family, normal
 from k8snet.manifests.kinds import Object
 
@@ -32,6 +32,19 @@ def selects(service: Object, pod: Object) -> bool:
     """Whether a Service has a selector, all of whose labels the Pod (of the same namespace) carries."""
     selector = service["spec"].get("selector")
     return bool(selector) and selector.items() <= labels_of(pod).items()
+
+
+def pods_of(store: Store, service: Object) -> list[Object]:
+    """The Pods that a Service selects, by name."""
+    selector = service["spec"].get("selector")
+    found = store.by("label", pair(service["metadata"].get("namespace"), min(selector.items()))) if selector else []
+    return sorted((p for p in found if selects(service, p)), key=key_of)
+
+
+def services_of(store: Store, pod: Object) -> list[Object]:
+    """The Services that select a Pod."""
+    labels = (pair(pod["metadata"].get("namespace"), label) for label in labels_of(pod).items())
+    return [s for label in labels for s in store.by("selector", label) if selects(s, pod)]
 
 
 def counts(pod: Object, terminating_too: bool = True) -> bool:
@@ -240,8 +253,7 @@ def selecting(plane: ControlPlane, controller: str) -> Callable[[Object], list[K
     store, delay = plane.store, plane.settings.endpointslice_updates_batch_period
 
     def find(pod: Object) -> list[Key]:
-        services = store.all("Service", pod["metadata"]["namespace"])
-        found = [key_of(s) for s in services if selects(s, pod)]
+        found = [key_of(s) for s in services_of(store, pod)]
         for key in found if delay else ():
             plane.wake(controller, key, delay)
         return [] if delay else found
@@ -269,8 +281,7 @@ def publish(plane: ControlPlane) -> None:
         if service is None or going(service):
             continue
         existing = [s for s in store.by("owner", service["metadata"]["uid"]) if s["kind"] == "EndpointSlice"]
-        pods = sorted((p for p in store.all("Pod", key[1]) if selects(service, p)), key=key_of)
-        wanted = slices_for(service, pods, nodes, existing)
+        wanted = slices_for(service, pods_of(store, service), nodes, existing)
         for event in hints.events(service, wanted, existing, nodes):
             plane.events.record(service, *event, "endpoint-slice-controller")
         keep(plane, existing, wanted)

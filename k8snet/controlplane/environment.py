@@ -17,16 +17,19 @@ if TYPE_CHECKING:
 
 
 def record(plane: ControlPlane, pod: Object) -> None:
-    """Note what a Pod's containers are started with now."""
-    meta = pod["metadata"]
-    plane.environments[f"{meta['namespace']}/{meta['name']}"] = variables(plane.store, pod)
+    """Note what a Pod's containers are started with now: the same for all that start before the next change of Services."""
+    meta, version = pod["metadata"], plane.store.changed("Service")
+    whose = meta["namespace"], pod["spec"].get("enableServiceLinks", True)
+    if plane.variables.get(whose, (0,))[0] != version:
+        plane.variables[whose] = version, variables(plane.store, *whose)
+    plane.environments[f"{meta['namespace']}/{meta['name']}"] = plane.variables[whose][1]
 
 
-def variables(store: Store, pod: Object) -> dict[str, str]:
-    """The variables for a Pod whose containers start now, sorted by Service name."""
-    namespace = pod["metadata"]["namespace"]
+def variables(store: Store, namespace: str, links: bool) -> dict[str, str]:
+    """The variables for a Pod of a namespace whose containers start now, sorted by Service name; *links*: whether the
+    Services of the namespace are among them, as enableServiceLinks says."""
     services = {"kubernetes": store.get("Service", "default", "kubernetes")}
-    if pod["spec"].get("enableServiceLinks", True):
+    if links:
         services |= {s["metadata"]["name"]: s for s in store.all("Service", namespace)}
     result: dict[str, str] = {}
     for name, service in sorted(services.items()):

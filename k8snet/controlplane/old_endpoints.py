@@ -41,12 +41,18 @@ def write(plane: ControlPlane) -> None:
             if old is not None and MANAGED_BY in labels_of(old):
                 store.remove(key_of(old))
         elif endpoints.wants_slices(service):
-            pods = sorted((p for p in store.all("Pod", key[1]) if endpoints.selects(service, p)), key=key_of)
             labels = {**labels_of(service), MANAGED_BY: "endpoint-controller"}
             if service["spec"].get("clusterIP") == "None":
                 labels[endpoints.HEADLESS] = ""
             meta = {**(old["metadata"] if old else {"name": key[2], "namespace": key[1]}), "labels": labels}
-            store.put({"apiVersion": "v1", "kind": "Endpoints", "metadata": meta, **_subsets(service, pods)})
+            store.put(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Endpoints",
+                    "metadata": meta,
+                    **_subsets(service, endpoints.pods_of(store, service)),
+                }
+            )
 
 
 def _subsets(service: Object, pods: Iterable[Object]) -> dict[str, Any]:

@@ -66,9 +66,11 @@ class ControlPlane:
         self._places: dict[str, int] = {}
         self._baseline = 0
         self._appointments: set[tuple[float, str, Key]] = set()
-        # What controllers and kubelets remember of an object (by uid), and the variables that a Pod's containers run with.
+        # What controllers and kubelets remember of an object (by uid); the variables that a Pod's containers run with, and
+        # those that new ones in a namespace are given, with the version of the Services that they tell of.
         self.memory: dict[str, dict[Any, Any]] = {}
         self.environments: dict[str, dict[str, str]] = {}
+        self.variables: dict[tuple[str, bool], tuple[int, dict[str, str]]] = {}
         self._snapshot: Snapshot | None = None
         self._snapshot_of: tuple[int, Settings] | None = None
 
@@ -79,7 +81,7 @@ class ControlPlane:
         twin.events, twin.api = Events(twin.store, self.events), Api(twin)
         twin._places, twin._appointments = dict(self._places), set(self._appointments)
         twin.memory = {uid: dict(slots) for uid, slots in self.memory.items()}
-        twin.environments = dict(self.environments)
+        twin.environments, twin.variables = dict(self.environments), dict(self.variables)
         return twin
 
     @property

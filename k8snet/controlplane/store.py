@@ -61,15 +61,24 @@ def seconds_of(timestamp: str) -> float:
 
 
 def _entries(obj: Object | None) -> list[tuple[str, str]]:
-    """What an object can be found by besides its key: the uids of its owners (a Pod that nobody owns: none), and a Pod's
-    node."""
+    """What an object can be found by besides its key (see `Store.by`)."""
     if obj is None:
         return []
-    owners = [("owner", o.get("uid", "")) for o in obj["metadata"].get("ownerReferences") or ()]
-    if obj["kind"] != "Pod":
-        return owners
-    node = obj["spec"].get("nodeName")
-    return (owners or [("owner", "")]) + ([("node", node)] if node else [])
+    meta, kind = obj["metadata"], obj["kind"]
+    found = [("owner", o.get("uid", "")) for o in meta.get("ownerReferences") or ()]
+    if kind == "Service" and (selector := obj["spec"].get("selector")):
+        found.append(("selector", pair(meta.get("namespace"), min(selector.items()))))
+    if kind == "Pod":
+        found = found or [("owner", "")]
+        found += [("label", pair(meta.get("namespace"), label)) for label in (meta.get("labels") or {}).items()]
+        if node := obj["spec"].get("nodeName"):
+            found.append(("node", node))
+    return found
+
+
+def pair(namespace: str | None, label: tuple[str, str]) -> str:
+    """A label in a namespace, as the indexes ``label`` and ``selector`` have it."""
+    return f"{namespace or 'default'}/{label[0]}={label[1]}"
 
 
 class Store:
@@ -113,13 +122,17 @@ class Store:
         return list(objects.values()) if namespace is None else [o for k, o in objects.items() if k[1] == namespace]
 
     def by(self, index: str, value: str) -> list[Object]:
-        """What is found by ``("node", "node-1")``, the Pods there, or ``("owner", uid)``, all that it owns (``""``: Pods
-        that nobody owns)."""
+        """What is found by an index: ``node``, the Pods on a node; ``owner``, all that a uid owns (``""``: Pods that nobody
+        owns); ``label``, the Pods that carry a `pair`; ``selector``, the Services whose selector's first is that pair."""
         return [self._objects[key[0]][key] for key in self._index.get((index, value), ())]
 
     def __iter__(self) -> Iterator[Object]:
         for objects in self._objects.values():
             yield from objects.values()
+
+    def changed(self, kind: str) -> int:
+        """The version of the last write of a kind; 0 if there was none."""
+        return self._log[kind][-1].version if kind in self._log else 0
 
     def watch(self, kind: str, since: int = 0) -> Sequence[WatchEvent]:
         """All writes of a kind after version *since*, in order."""
