@@ -1,8 +1,8 @@
 """The rules that kube-proxy writes on a node in iptables mode: the decisions of `proxy`, put down for the kernel.
 
 `tables` gives the rules of one node and family once, as data; `restored` and `saved` are their two spellings: what
-kube-proxy hands to iptables-restore, and what ``iptables-save`` prints. `full` and `save` are whole documents. Services
-come sorted by name, where kube-proxy takes them in no fixed order.
+kube-proxy hands to iptables-restore, and what ``iptables-save`` prints; `save` is all that it prints. Services come
+sorted by name, where kube-proxy takes them in no fixed order.
 
 Upstream: syncProxyRules in pkg/proxy/iptables/proxier.go, rule by rule and in its order.
 """
@@ -73,20 +73,29 @@ def tables(snapshot: Snapshot, node: str, family: str = "IPv4") -> dict[str, lis
     """What kube-proxy writes on a node after a full sync, by table (filter and nat), in kube-proxy's order."""
     proxy, known = Proxy(snapshot, node, family), held(snapshot, family)
     large = sum(len(p.endpoints) for p in known.ports) > LARGE_CLUSTER
-    made = [*_fixed(proxy)]
+    made = [*_first(proxy)]
     for port in known.ports:
         usable = known.usable(port, node)
         made += _addresses(proxy, port, usable)
         if usable.any:
             made += [*_internal(proxy, port, usable), *_external(proxy, port, usable), *_endpoints(port, usable, large)]
-    made += [*_node_ports(proxy), *_forwarding(proxy)]
+    made += _last(proxy)
     return {table: [r for r in made if r.table == table] for table in ("filter", "nat")}
 
 
-def _fixed(proxy: Proxy) -> Iterator[Rule]:
-    place, masquerade = "nat KUBE-POSTROUTING", "MASQUERADE"
-    if proxy.snapshot.settings.proxy.random_fully:
-        masquerade += " --random-fully"
+def jumps(table: str) -> list[Rule]:
+    """The rules that lead from the kernel's own chains of a table to kube-proxy's."""
+    lines = [line.split(maxsplit=4) for line in reversed(JUMPS.splitlines()) if line.startswith(f"{table} ")]
+    return [
+        rule(f"{table} {hook}", (STATE, "NEW") if state == "NEW" else None, *((COMMENT, c) for c in comment), target=to)
+        for _, hook, to, state, *comment in lines
+    ]
+
+
+def _first(proxy: Proxy) -> Iterator[Rule]:
+    """What becomes of marked packets, and the guard of localhost."""
+    place = "nat KUBE-POSTROUTING"
+    masquerade = "MASQUERADE" + " --random-fully" * proxy.snapshot.settings.proxy.random_fully
     yield rule(place, (NOT_MARK, "0x4000/0x4000"), target="RETURN")
     yield rule(place, target="MARK --xor-mark 0x4000")
     yield rule(place, (COMMENT, "kubernetes service traffic requiring SNAT"), target=masquerade)
@@ -197,14 +206,12 @@ def probability(n: int) -> str:
     return f"{1 / n:.10f}"
 
 
-def _node_ports(proxy: Proxy) -> Iterator[Rule]:
+def _last(proxy: Proxy) -> Iterator[Rule]:
+    """The way to node ports, and what may pass through the node."""
     refused = "::1/128" if proxy.family == "IPv6" else "" if proxy.localhost_node_ports else "127.0.0.0/8"
     everywhere = (TO_LOCAL, (f"! {TO}", refused) if refused else None)
     for where in [((TO, ip),) for ip in proxy.node_port_ips] if proxy.node_port_cidrs else [everywhere]:
         yield rule("nat KUBE-SERVICES", (COMMENT, NODE_PORTS), *where, target="KUBE-NODEPORTS")
-
-
-def _forwarding(proxy: Proxy) -> Iterator[Rule]:
     place, settings = "filter KUBE-FORWARD", proxy.snapshot.settings.proxy
     if not settings.conntrack_tcp_liberal:
         counter = (COUNTER, "ct_state_invalid_dropped_pkts") if settings.nfacct else None
@@ -257,33 +264,13 @@ def saved(made: Rule, family: str = "IPv4") -> str:
     return text
 
 
-def _document(snapshot: Snapshot, node: str, family: str) -> Iterator[tuple[str, list[str], list[Rule]]]:
-    """Each table with the chains that kube-proxy makes and all rules, the jumps from the kernel's own chains first."""
-    for table, made in tables(snapshot, node, family).items():
-        jumps = []
-        for line in reversed(JUMPS.splitlines()):
-            place_table, hook, chain, state, *words = line.split(maxsplit=4)
-            if place_table == table:
-                new, comment = (STATE, "NEW") if state == "NEW" else None, (COMMENT, words[0]) if words else None
-                jumps.append(rule(f"{table} {hook}", new, comment, target=chain))
-        yield table, list(dict.fromkeys([*TOP_LEVEL[table], *(r.chain for r in made)])), jumps + made
-
-
-def full(snapshot: Snapshot, node: str, family: str = "IPv4") -> str:
-    """Everything as one input for ``iptables-restore`` (``ip6tables-restore``): a kernel with it acts as the node does."""
-    lines = []
-    for table, chains, rules in _document(snapshot, node, family):
-        lines += [f"*{table}", *(f":{c} - [0:0]" for c in chains), *map(restored, rules), "COMMIT"]
-    return "\n".join(lines) + "\n"
-
-
 def save(snapshot: Snapshot, node: str, family: str = "IPv4") -> str:
     """What ``iptables-save`` (``ip6tables-save``) prints on a node: counters at zero, chains by name."""
     lines = []
-    for table, made, rules in _document(snapshot, node, family):
-        own, theirs = BUILT_IN[table], sorted(made)
-        lines += [f"*{table}", *(f":{c} ACCEPT [0:0]" for c in own), *(f":{c} - [0:0]" for c in theirs)]
+    for table, made in tables(snapshot, node, family).items():
+        own, theirs = BUILT_IN[table], sorted({*TOP_LEVEL[table], *(r.chain for r in made)})
         order = {chain: i for i, chain in enumerate((*own, *theirs))}
-        lines += [saved(r, family) for r in sorted(rules, key=lambda r: order[r.chain])]
-        lines.append("COMMIT")
+        rules = sorted([*jumps(table), *made], key=lambda r: order[r.chain])
+        lines += [f"*{table}", *(f":{c} ACCEPT [0:0]" for c in own), *(f":{c} - [0:0]" for c in theirs)]
+        lines += [*(saved(r, family) for r in rules), "COMMIT"]
     return "\n".join(lines) + "\n"

@@ -316,7 +316,7 @@ def health_check(snapshot: Snapshot, node_name: str, port: int, family_name: str
     asked = known.by_health_check_port.get(port)
     if asked is None:
         return None
-    ports = known.by_service[asked.service.key]
+    ports = (p for p in known.ports if p.service is asked.service)
     ready = {b.ip for p in ports for b in p.endpoints if b.ready and b.node == node_name}
     rule = asked.service.ref.at("spec.healthCheckNodePort")
     why = f"{node_name} has {len(ready)} ready endpoints of {asked.service.key} of its own"

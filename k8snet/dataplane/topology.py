@@ -11,11 +11,11 @@ topology.go (which of them a node may use), util/utils.go (what is skipped); cha
 from __future__ import annotations
 
 from base64 import b32encode
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from itertools import product
 from weakref import WeakKeyDictionary
 
 from k8snet.controlplane.snapshot import Service, ServicePort, Slice, Snapshot
@@ -27,7 +27,7 @@ OTHER_PROXY = "service.kubernetes.io/service-proxy-name"
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """One endpoint as kube-proxy knows it. ``ref`` is its place in the EndpointSlice, ``target`` the Pod behind it."""
+    """One endpoint as kube-proxy knows it. ``ref`` is its place in the EndpointSlice."""
 
     ip: str
     port: int
@@ -38,7 +38,6 @@ class Backend:
     zone_hints: tuple[str, ...]
     node_hints: tuple[str, ...]
     ref: Ref
-    target: Ref | None
 
     def __str__(self) -> str:
         return host_port(self.ip, self.port)
@@ -112,17 +111,13 @@ class ProxiedPort:
         """Everything the slices list for this port, sorted as text. Equal ``ip:port`` counts once: where a new Pod was
         given the address of one that still terminates, the running one is meant."""
         found: dict[str, Backend] = {}
-        for s in self.slices:
+        for s in (s for s in self.slices if s.family == self.family):
             numbers = [p.port for p in s.ports if (p.name, p.protocol) == (self.port.name, self.port.protocol)]
-            for number in numbers if s.family == self.family else ():
-                for e in s.endpoints:
-                    if not number or not e.addresses or family(e.addresses[0]) != self.family:
-                        continue
+            for number, e in product(filter(None, numbers), s.endpoints):
+                if e.addresses and family(e.addresses[0]) == self.family:
                     conditions = e.ready is not False, e.serving is not False, bool(e.terminating)
-                    place = s.ref.at(f"endpoints[{e.index}]")
-                    backend = Backend(
-                        e.addresses[0], number, e.node, *conditions, e.zone_hints, e.node_hints, place, e.target
-                    )
+                    hints, place = (e.zone_hints, e.node_hints), s.ref.at(f"endpoints[{e.index}]")
+                    backend = Backend(e.addresses[0], number, e.node, *conditions, *hints, place)
                     if str(backend) not in found or not backend.terminating:
                         found[str(backend)] = backend
         return tuple(found[key] for key in sorted(found))
@@ -155,26 +150,20 @@ class Held:
         self._usable: dict[tuple[str, str, str], Usable] = {}
         found = [p for s in snapshot.services.values() for p in _ports_of(snapshot, s, family_name)]
         self.ports = tuple(sorted(found, key=lambda p: (p.name, p.port.protocol)))
+        # Where two Service ports claim the same, the first one has it: the last that is put into these tables.
+        backwards = self.ports[::-1]
+        self.by_cluster_ip = {p.cluster_ip: p for p in backwards}
+        self.by_node_port = {(p.port.node_port, p.port.protocol): p for p in backwards if p.port.node_port}
+        self.by_health_check_port = {p.health_check_port: p for p in backwards if p.health_check_port}
         self.by_address: dict[tuple[str, int, str], tuple[ProxiedPort, str]] = {}
-        self.by_node_port: dict[tuple[int, str], ProxiedPort] = {}
-        self.by_health_check_port: dict[int, ProxiedPort] = {}
-        self.by_cluster_ip: dict[str, ProxiedPort] = {}
-        self.by_service: dict[str, list[ProxiedPort]] = defaultdict(list)
-        for p in self.ports:
-            number, protocol = p.port.port, p.port.protocol
-            self.by_service[p.service.key].append(p)
-            kinds = (
-                ("cluster IP", (p.cluster_ip,)),
-                ("external IP", p.external_ips),
-                ("loadbalancer IP", p.load_balancer_ips),
-            )
-            for kind, ip in ((kind, ip) for kind, ips in kinds for ip in ips):
-                self.by_address.setdefault((ip, number, protocol), (p, kind))
-            if p.port.node_port:
-                self.by_node_port.setdefault((p.port.node_port, protocol), p)
-            if p.health_check_port:
-                self.by_health_check_port.setdefault(p.health_check_port, p)
-            self.by_cluster_ip.setdefault(p.cluster_ip, p)
+        for p in backwards:
+            kinds = {
+                "loadbalancer IP": p.load_balancer_ips,
+                "external IP": p.external_ips,
+                "cluster IP": (p.cluster_ip,),
+            }
+            for kind, ips in kinds.items():
+                self.by_address |= {(ip, p.port.port, p.port.protocol): (p, kind) for ip in ips}
 
     def usable(self, port: ProxiedPort, node_name: str) -> Usable:
         """What the proxy on a node may use of a Service port; worked out once."""
@@ -198,20 +187,16 @@ def held(snapshot: Snapshot, family_name: str) -> Held:
 
 def _ports_of(snapshot: Snapshot, service: Service, family_name: str) -> list[ProxiedPort]:
     """The ports of a Service that kube-proxy serves; none if it is headless, an ExternalName or another proxy's."""
-    cluster_ip = next((ip for ip in service.cluster_ips if family(ip) == family_name), "")
-    if not cluster_ip or OTHER_PROXY in service.labels:
-        return []
 
     def mine(texts: Iterable[str]) -> tuple[str, ...]:
         return tuple(t for t in texts if family(t) == family_name)
 
-    vips = mine(i.ip for i in service.load_balancer_ips if i.ip and i.mode == "VIP")
-    addresses = (
-        cluster_ip,
-        mine(service.external_ips),
-        vips,
-        mine(str(c) for c in map(parse_cidr, service.source_ranges) if c),
-    )
+    cluster_ips = mine(service.cluster_ips)
+    if not cluster_ips or OTHER_PROXY in service.labels:
+        return []
+    balancers = mine(i.ip for i in service.load_balancer_ips if i.ip and i.mode == "VIP")
+    ranges = mine(str(c) for c in map(parse_cidr, service.source_ranges) if c)
+    addresses = cluster_ips[0], mine(service.external_ips), balancers, ranges
     slices = snapshot.slices_of.get(service.key, ())
     return [ProxiedPort(service, p, service.port_name(p), family_name, *addresses, slices) for p in service.ports]
 

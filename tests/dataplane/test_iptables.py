@@ -13,6 +13,7 @@ from k8snet.dataplane.topology import chain_name, held
 from tests.dataplane.rule_walk import walk
 from tests.dataplane.service_objects import backends, endpoint, service, snapshot
 from tests.kernel.clusters import NETWORKS, cluster
+from tests.kernel.rules import restore_input
 
 NODE_PORT = [{"port": 80, "targetPort": 8080, "nodePort": 30080}]
 THREE = [endpoint(f"10.244.1.{n}") for n in (5, 6, 7)]
@@ -105,7 +106,7 @@ def test_what_settings_change():
 
 def test_the_whole_document_declares_every_chain_it_jumps_to():
     snap = cluster(random.Random(7), "bridge")
-    text = iptables.full(snap, "node-1")
+    text = restore_input(snap, "node-1")
     declared = {line.split()[0][1:] for line in text.splitlines() if line.startswith(":")}
     targets = {line.rpartition(" -j ")[2] for line in text.splitlines() if " -j KUBE" in line}
     assert targets <= declared and text.count("COMMIT") == 2

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from k8snet.controlplane.settings import NETWORKS
-from k8snet.dataplane import model
+from tests.dataplane import networking_model as model
 from tests.dataplane.handmade import Hand
 
 GOOD = [n for n in NETWORKS if n != "docker"]

@@ -17,6 +17,7 @@ from k8snet.dataplane import edge, iptables, sockets, wiring
 from k8snet.dataplane.client import Client
 from k8snet.dataplane.wiring import Interface, Netns
 from tests.kernel import netns
+from tests.kernel.rules import restore_input
 from tests.kernel.talk import Seen, Server, talk
 
 ROUTER_END, OUTSIDE_END = "100.64.0.1", "100.64.0.2"
@@ -168,7 +169,7 @@ class Lab:
         away += [f"-A POSTROUTING -s {own} ! -d {settings.pod_cidr} -j MASQUERADE" for own in self.wiring.ranges[node]]
         shut = [] if settings.overlay_port_open else [f"-I INPUT -p udp --dport {wiring.VXLAN_PORT} -j DROP"]
         with netns.inside(self.names[f"node {node}"]):
-            netns.run(["iptables-restore"], iptables.full(self.snapshot, node))
+            netns.run(["iptables-restore"], restore_input(self.snapshot, node))
             self.rules_differ(node)
             others = ["*nat", *away, "COMMIT", "*filter", *shut, "COMMIT", ""]
             netns.run(["iptables-restore", "--noflush"], "\n".join(others))

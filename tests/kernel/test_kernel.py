@@ -14,6 +14,7 @@ from tests.kernel import netns
 from tests.kernel.clusters import NETWORKS, cluster
 from tests.kernel.judge import branches, judge
 from tests.kernel.lab import Lab, by_chain
+from tests.kernel.rules import restore_input
 
 pytestmark = pytest.mark.root
 
@@ -78,7 +79,7 @@ def test_ip6tables_takes_the_rules_and_prints_them_as_we_do():
     try:
         netns.create([name])
         with netns.inside(name):
-            netns.run(["ip6tables-restore"], iptables.full(snapshot, "n", "IPv6"))
+            netns.run(["ip6tables-restore"], restore_input(snapshot, "n", "IPv6"))
             printed = netns.run(["ip6tables-save"])
     finally:
         netns.remove([name])
