@@ -37,34 +37,27 @@ class Arrival:
 def arrive(snapshot: Snapshot, rng: random.Random, packet: Packet) -> Arrival:
     """What the edge does with a packet from outside the nodes' network: the firewall in front of node addresses, the
     load balancer behind the addresses of Services, the way to external IPs."""
-    balanced = load_balanced(snapshot, packet.dst)
-    if balanced is not None:
-        return _balance(snapshot, rng, packet, *balanced)
+    for service in snapshot.services.values():
+        for entry in service.load_balancer_ips if service.type == "LoadBalancer" else ():
+            if entry.ip == packet.dst:
+                return _balance(snapshot, rng, packet, service, entry)
     node = snapshot.node_by_ip.get(packet.dst)
-    if node is not None:
-        return _to_node(snapshot, packet, node)
-    if snapshot.settings.cloud_firewall and packet.dst in snapshot.pod_by_ip:
-        why = f"{packet.dst} is a Pod's address. The cloud's firewall lets in only what a load balancer forwards."
+    if snapshot.settings.cloud_firewall and (node or packet.dst in snapshot.pod_by_ip):
+        whose = f"{node.name} itself" if node else "a Pod's address"
+        why = f"{packet.dst} is {whose}. The cloud's firewall lets in only what a load balancer forwards."
         return _lost(packet, "cloud firewall", why)
-    service = next((s for s in snapshot.services.values() if packet.dst in s.external_ips), None)
-    ready = [n for n in snapshot.nodes.values() if n.ready]
-    if service is not None and ready:
-        why = (
-            f"{packet.dst} is an external IP of Service {service.key}. Kubernetes announces it to nobody: whoever built this"
-            f" network has to route it to a node, here to {ready[0].name}."
-        )
-        hop = Hop(Place("edge", "router"), "edge", "forward", why, packet, packet, service.ref.at("spec.externalIPs"))
-        return Arrival(packet, (hop,), ready[0].name)
-    return Arrival(packet)
-
-
-def load_balanced(snapshot: Snapshot, ip: str) -> tuple[Service, LoadBalancerIP] | None:
-    """The Service whose load balancer has an address; None if it is no load balancer's."""
-    for s in snapshot.services.values():
-        for entry in s.load_balancer_ips:
-            if entry.ip and entry.ip == ip and s.type == "LoadBalancer":
-                return s, entry
-    return None
+    if node is not None:
+        why = f"{packet.dst} is the address of {node.name}, and no firewall stands before the nodes."
+        return _to_node(packet, "router", why, node)
+    announced = next((s for s in snapshot.services.values() if packet.dst in s.external_ips), None)
+    ready = next((n for n in snapshot.nodes.values() if n.ready), None)
+    if announced is None or ready is None:
+        return Arrival(packet)
+    why = (
+        f"{packet.dst} is an external IP of Service {announced.key}. Kubernetes announces it to nobody: whoever built this"
+        f" network has to route it to a node, here to {ready.name}."
+    )
+    return _to_node(packet, "router", why, ready, announced.ref.at("spec.externalIPs"))
 
 
 def candidates(snapshot: Snapshot, service: Service, family_name: str = "IPv4") -> tuple[list[Node], list[str]]:
@@ -75,10 +68,9 @@ def candidates(snapshot: Snapshot, service: Service, family_name: str = "IPv4") 
     """
     nodes, lines = [], []
     for node in snapshot.nodes.values():
-        if EXCLUDED in node.labels:
-            lines.append(f"{node.name}: not a target, label {EXCLUDED}")
-        elif not node.ready:
-            lines.append(f"{node.name}: not a target, the node is not Ready")
+        if EXCLUDED in node.labels or not node.ready:
+            why = f"label {EXCLUDED}" if EXCLUDED in node.labels else "the node is not Ready"
+            lines.append(f"{node.name}: not a target, {why}")
         else:
             nodes.append(node)
     if service.external_policy != "Local" or not service.health_check_node_port:
@@ -105,29 +97,22 @@ def _balance(
         return _lost(packet, place, f"{name} forwards {has} and nothing else.", service.ref.at("spec.ports"))
     nodes, lines = candidates(snapshot, service, family(packet.dst))
     rule, ends = service.ref.at("status.loadBalancer.ingress"), entry.mode == "Proxy"
-    if not nodes or (ends and not port.node_port):
-        lack = (
-            "ends connections itself, and the Service has no node port to go on to"
-            if nodes
-            else "has no node to send to"
-        )
-        return _lost(packet, place, f"{name} {lack}.", rule, tuple(lines))
+    if not nodes:
+        return _lost(packet, place, f"{name} has no node to send to.", rule, tuple(lines))
+    if ends and not port.node_port:
+        why = f"{name} ends connections itself, and the Service has no node port to go on to."
+        return _lost(packet, place, why, rule, tuple(lines))
     node, after = rng.choice(nodes), packet
     why = f"{name} forwards the packet as it is to one of its nodes: {node.name}."
     if ends:
         after = replace(packet, src=entry.ip, dst=node.ip, dport=port.node_port)
         why = f"{name} ends the client's connection and opens its own to port {port.node_port} of {node.name}: from here on the source address is {entry.ip}."  # fmt: skip
-    return Arrival(
-        after, (Hop(Place("edge", place), "edge", "forward", why, packet, after, rule, tuple(lines)),), node.name
-    )
+    hop = Hop(Place("edge", place), "edge", "forward", why, packet, after, rule, tuple(lines))
+    return Arrival(after, (hop,), node.name)
 
 
-def _to_node(snapshot: Snapshot, packet: Packet, node: Node) -> Arrival:
-    if snapshot.settings.cloud_firewall:
-        why = f"{packet.dst} is {node.name} itself. The cloud's firewall lets in only what a load balancer forwards."
-        return _lost(packet, "cloud firewall", why)
-    why = f"{packet.dst} is the address of {node.name}, and no firewall stands before the nodes."
-    return Arrival(packet, (Hop(Place("edge", "router"), "edge", "forward", why, packet, packet),), node.name)
+def _to_node(packet: Packet, place: str, why: str, node: Node, rule: Ref | None = None) -> Arrival:
+    return Arrival(packet, (Hop(Place("edge", place), "edge", "forward", why, packet, packet, rule),), node.name)
 
 
 def _lost(packet: Packet, place: str, why: str, rule: Ref | None = None, detail: tuple[str, ...] = ()) -> Arrival:

@@ -26,21 +26,19 @@ def connect(
     protocol: str = "TCP",
     *,
     size: int = SMALL,
-    stop_at: int | str | None = None,
     sport: int | None = None,
 ) -> Trace:
     """Open one connection (TCP, UDP, SCTP) to an IP address, or ping it (ICMP), and follow it there and back.
 
-    *size* is the biggest packet sent either way, in bytes with headers; it must not be fragmented. *stop_at* as for
-    `Trace.until`. *sport* is the client's port; without it a free one. Raises ApiError NotFound if this moment has no such Pod or node.
+    *size* is the biggest packet sent either way, in bytes with headers; it must not be fragmented. *sport* is
+    the client's port; without it a free one. Raises ApiError NotFound if this moment has no such Pod or node.
     """
     protocol, target = protocol.upper(), normal(target)
     walk = Walk(moment, client)
     packet = Packet(walk.source_for(target), sport or 0, target, 0 if protocol == "ICMP" else port, protocol, size)
     if sport is None:
         packet = packet.with_source(packet.src, _free_port(walk, packet))
-    trace = _told(walk, packet)
-    return trace if stop_at is None else trace.until(stop_at)
+    return _told(walk, packet)
 
 
 def again(moment: Moment, trace: Trace) -> Trace:
@@ -84,8 +82,7 @@ def _free_port(walk: Walk, packet: Packet) -> int:
     """A port for the client (of a ping: its identifier) that names no connection under way."""
     memory, rng = walk.log.moment.conntrack, walk.log.moment.rng
     tables = [memory.get(walk.node, {})] if walk.node else list(memory.values())
-    for _ in range(1000):
-        port = rng.randint(32768, 60999)
+    for port in (rng.randint(32768, 60999) for _ in range(1000)):
         flow = packet.with_source(packet.src, port).flow
         if not any(flow in table for table in tables):
             break

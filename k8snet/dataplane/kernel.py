@@ -89,9 +89,8 @@ def cross(c: Crossing) -> Crossing:
     """Take a packet through the node. Gives back the same crossing, with its fate; the log has its hops."""
     first, log = c.packet, c.log
     if not (c.own or c.sender or log.returning) and c.netns.owns(first.src):
-        c.hop(
-            "eth0", "drop", f"{first.src} is this node's own address and cannot come in by a wire (a martian).", first
-        )
+        why = f"{first.src} is this node's own address and cannot come in by a wire (a martian)."
+        c.hop("eth0", "drop", why, first)
         return c.end("timed out", "the node takes a packet with its own address for forged")
     # An answer that conntrack does not know is an error about a packet that got no further: let through as related.
     known = _recall(c) or log.returning
@@ -147,10 +146,7 @@ def translate(c: Crossing) -> str:
         c.message = found.why
         hook = "OUTPUT" if c.own else "INPUT" if c.netns.owns(before.dst) else "FORWARD"
         c.hop(hook, f"proxy: {found.verdict}", why, before, found.rule, found.chains)
-    elif c.netns.owns(before.dst):
-        if not _host_port(c, hook):
-            c.hop(hook, "proxy: pass", why, before, found.rule)
-    elif in_any(before.dst, moment.snapshot.service_cidrs):
+    elif not _host_port(c, hook) and (c.netns.owns(before.dst) or in_any(before.dst, moment.snapshot.service_cidrs)):
         c.hop(hook, "proxy: pass", why, before, found.rule)
     return found.verdict
 
@@ -159,16 +155,18 @@ def _host_port(c: Crossing, hook: str) -> bool:
     """The rule that the portmap plugin (or Docker) keeps for each hostPort of this node's Pods."""
     packet, wiring = c.packet, c.log.wiring
     pod = wiring.host_ports.get((c.node.name, packet.dport, packet.protocol))
-    to = [p for p in pod.ports if (p.host_port, p.protocol) == (packet.dport, packet.protocol)] if pod else []
-    ip = pod.ip_of(family(packet.dst)) if pod else ""
-    if pod is None or not ip or to[0].host_ip not in ("", "0.0.0.0", "::", packet.dst):
+    if pod is None or not c.netns.owns(packet.dst):
         return False
-    c.packet = packet.with_destination(ip, to[0].port)
+    to = next(p for p in pod.ports if (p.host_port, p.protocol) == (packet.dport, packet.protocol))
+    ip = pod.ip_of(family(packet.dst))
+    if not ip or to.host_ip not in ("", "0.0.0.0", "::", packet.dst):
+        return False
+    c.packet = packet.with_destination(ip, to.port)
     neighbours = next(a for a in wiring.pod(pod).interfaces["eth0"].addresses if a.startswith(f"{ip}/"))
     if packet.src.startswith("127.") or in_cidr(packet.src, neighbours):
         c.masquerade = "the sender would not take an answer straight from the Pod"
-    why = f"Port {packet.dport} of this node is a host port of Pod {pod.key}, which gets it at port {to[0].port}."
-    c.hop(hook, "host port: DNAT", why, packet, pod.ref.at(f"spec.containers[{to[0].container}].ports[].hostPort"))
+    why = f"Port {packet.dport} of this node is a host port of Pod {pod.key}, which gets it at port {to.port}."
+    c.hop(hook, "host port: DNAT", why, packet, pod.ref.at(f"spec.containers[{to.container}].ports[].hostPort"))
     return True
 
 

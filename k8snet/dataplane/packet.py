@@ -60,12 +60,10 @@ class Packet:
 def changes(before: Packet, after: Packet) -> list[str]:
     """What differs between the headers of two packets, a line for each."""
     lines = []
-    for word, old, new in (
-        ("source", (before.src, before.sport), (after.src, after.sport)),
-        ("destination", (before.dst, before.dport), (after.dst, after.dport)),
-    ):
-        if old != new:
-            lines.append(f"{word} {host_port(*old)} becomes {host_port(*new)}")
+    if (before.src, before.sport) != (after.src, after.sport):
+        lines.append(f"source {host_port(before.src, before.sport)} becomes {host_port(after.src, after.sport)}")
+    if (before.dst, before.dport) != (after.dst, after.dport):
+        lines.append(f"destination {host_port(before.dst, before.dport)} becomes {host_port(after.dst, after.dport)}")
     if after.outer is not None and before.outer is None:
         lines.append(f"wrapped in {after.outer}, VNI {after.vni}")
     elif before.outer is not None and after.outer is None:

@@ -61,11 +61,6 @@ class Hop:
     returning: bool = False
     inner: Trace | None = None
 
-    @property
-    def changed(self) -> bool:
-        """Whether the packet's headers left this hop other than they came."""
-        return self.before is not None and self.after is not None and self.before != self.after
-
     def __str__(self) -> str:
         rule = f" (rule: {self.rule})" if self.rule else ""
         return f"{self.place}, {self.mechanism}: {self.decision}. {self.why}{rule}"
@@ -129,13 +124,12 @@ class Trace:
         if not self.hops:
             return None
         word = str(self.outcome.status) if self.outcome.status >= 400 else self.outcome.kind
-        said = next((h for h in reversed(self.forward) if h.decision == word), None)
-        if said is not None:
-            return said
-        if not self.outcome:
-            lost = self.outcome.kind == "timed out" or not self.forward
-            return self.hops[-1] if lost else self.forward[-1]
-        return next((h for h in reversed(self.forward) if h.rule is not None), self.hops[-1])
+        there = self.forward[::-1]
+        said = next((h for h in there if h.decision == word), None)
+        if self.outcome:
+            return said or next((h for h in there if h.rule is not None), self.hops[-1])
+        lost = self.outcome.kind == "timed out" or not there
+        return said or (self.hops[-1] if lost else there[0])
 
     def __str__(self) -> str:
         return render(self)
@@ -153,10 +147,8 @@ class Trace:
         """The account up to a hop: its number, or a mechanism or decision whose first hop is meant (``proxy``, ``DNAT``)."""
         met = (n for n, h in enumerate(self.hops, 1) if stop_at in (n, h.mechanism, h.decision))
         last = next(met, len(self.hops))
-        if last >= len(self.hops):
-            return self
         ended = Outcome("stopped", f"the account stops after hop {last}, as asked")
-        return replace(self, hops=self.hops[:last], outcome=ended)
+        return replace(self, hops=self.hops[:last], outcome=ended) if last < len(self.hops) else self
 
     def to_dict(self) -> dict[str, Any]:
         """The whole trace as plain data, as JSON takes it."""
@@ -182,8 +174,7 @@ def render(trace: Trace, indent: str = "", inside: bool = False) -> str:
         out.append(f"{number:>3} {_line(hop)}")
         out += textwrap.wrap(hop.why, WIDTH - 8, initial_indent=" " * 8, subsequent_indent=" " * 8)
         notes = [f"packet: {hop.before}"] if hop.before and hop.before != last else []
-        if hop.before and hop.after:
-            notes += changes(hop.before, hop.after)
+        notes += changes(hop.before, hop.after) if hop.before and hop.after else []
         notes += [f"rule: {hop.rule}"] if hop.rule else []
         out += [f"        | {note}" for note in (*notes, *hop.detail)]
         last = hop.after or last

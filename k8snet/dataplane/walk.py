@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import replace
+from functools import cached_property
 
 from k8snet.controlplane.settings import OutsideHost
 from k8snet.controlplane.snapshot import Node, Pod
@@ -18,8 +19,9 @@ from k8snet.dataplane.client import Client
 from k8snet.dataplane.kernel import Crossing, Log
 from k8snet.dataplane.moment import Moment
 from k8snet.dataplane.packet import Packet
+from k8snet.dataplane.topology import is_loopback
 from k8snet.dataplane.trace import Outcome, Place
-from k8snet.dataplane.wiring import VXLAN_OVERHEAD, VXLAN_PORT, VXLAN_VNI, Route
+from k8snet.dataplane.wiring import VXLAN_OVERHEAD, VXLAN_PORT, VXLAN_VNI, Netns, Route
 from k8snet.manifests.addresses import family, host_port, in_cidr
 from k8snet.manifests.errors import ApiError
 
@@ -41,70 +43,79 @@ class Walk:
         self.answer: Outcome | None = None
         self.expected: Packet | None = None
         self.relayed: tuple[Packet, Packet] | None = None
-        self.pod = self.snapshot.pods.get(client.name) if client.kind == "pod" else None
-        self.node = self.pod.node if self.pod else client.name if client.kind == "node" else ""
-        if client.kind == "pod" and self.pod is None:
-            raise ApiError(404, "NotFound", f'pods "{client.name.rpartition("/")[2]}" not found')
-        if client.kind == "node" and self.node not in self.wiring.nodes:
-            raise ApiError(404, "NotFound", f'nodes "{client.name}" not found')
-
-    @property
-    def isolated(self) -> bool:
-        """Whether the client is a Pod with a network namespace of its own."""
-        return self.pod is not None and not self.pod.host_network
+        known = {"pod": self.snapshot.pods, "node": self.wiring.nodes}.get(client.kind, {client.name})
+        if client.name not in known:
+            raise ApiError(404, "NotFound", f'{client.kind}s "{client.name.rpartition("/")[2]}" not found')
+        pod = self.snapshot.pods[client.name] if client.kind == "pod" else None
+        self.connected = pod is None or (bool(pod.ips) and not pod.finished)
+        self.pod = None if pod is None or pod.host_network else pod
+        self.node = pod.node if pod else client.name if client.kind == "node" else ""
 
     # the client
 
+    @cached_property
+    def home(self) -> Netns | None:
+        """The network namespace that the client is in: its Pod's or its node's; None outside."""
+        if self.client.kind == "outside":
+            return None
+        return self.wiring.pod(self.pod) if self.pod else self.wiring.node(self.node)
+
     def source_for(self, target: str) -> str:
         """The address that the client's kernel gives a new connection to *target*."""
-        if self.client.kind == "outside":
+        if self.home is None:
             return self.client.ip
-        if self.pod is not None and self.isolated:
-            inside = in_cidr(target, "127.0.0.0/8") or target in ("::1", *self.pod.ips)
-            return target if inside else self.pod.ip_of(family(target))
-        netns = self.wiring.node(self.node)
-        if netns.owns(target):
+        if self.home.owns(target):
             return target
-        route = netns.route(target)
-        return (route.src or netns.address_on(route.device, target)) if route else ""
+        route = self.home.route(target)
+        return (route.src or self.home.address_on(route.device, target)) if route else ""
 
     def run(self, packet: Packet) -> Outcome:
         """Send the first packet, and see it through."""
         self.expected = packet.reply()
-        if self.client.kind == "outside":
+        if self.home is None:
             outcome = self.leave_outside(packet)
-        elif self.pod is not None and (not self.pod.ips or self.pod.finished):
-            why = f"Pod {self.pod.key} has no network: it is not running, or nothing gave it an address."
-            self.log.hop(_in(self.pod), "no route", why, None)
+        elif not self.connected:
+            why = f"Pod {self.client.name} has no network: it is not running, or nothing gave it an address."
+            self.log.hop(Place("pod", self.client.name, "eth0", self.node), "no route", why, None)
             outcome = Outcome("no route", "the Pod has no address")
-        elif self.pod is not None and self.isolated:
-            outcome = self.leave_pod(self.pod, packet)
         else:
-            outcome = self.enter_node(self.node, packet, own=True)
+            outcome = self.connect(packet)
         return Outcome("undefined", self.log.note) if self.log.note and outcome else outcome
 
     def leave_outside(self, packet: Packet) -> Outcome:
         """A machine outside sends a packet: by its own router to the cluster's edge."""
-        place = Place("outside", self.client.name, "eth0")
-        if packet.dst in ("::1", packet.src) or in_cidr(packet.dst, "127.0.0.0/8"):
-            why = f"{packet.dst} is the {self.client.name} itself, not the cluster, and nothing listens there."
-            self.log.hop(replace(place, device="lo"), "listener: refuse", why, packet)
-            return Outcome("refused", f"nothing listens on port {packet.dport} of the {self.client.name} itself")
-        self.log.hop(
-            place, "send", f"The packet leaves the {self.client.name} by its own router, like any other.", packet
-        )
+        name = self.client.name
+        if is_loopback(packet.dst) or packet.dst == packet.src:
+            why = f"{packet.dst} is the {name} itself, not the cluster, and nothing listens there."
+            self.log.hop(Place("outside", name, "lo"), "listener: refuse", why, packet)
+            return Outcome("refused", f"nothing listens on port {packet.dport} of the {name} itself")
+        why = f"The packet leaves the {name} by its own router, like any other."
+        self.log.hop(Place("outside", name, "eth0"), "send", why, packet)
         ended = self.edge(packet)
         return self.router(packet) if ended is None else ended
+
+    def connect(self, packet: Packet) -> Outcome:
+        """A program in a Pod or on a node sends a packet. With eBPF in place of kube-proxy, a Service's address is
+        replaced when the program calls connect()."""
+        if self.wiring.model.at_connect:
+            node, apart = self.wiring.nodes[self.node], Log(self.log.moment, self.wiring)
+            place = _in(self.pod, "connect()") if self.pod else Place("node", self.node, "connect()", self.node)
+            c = Crossing(apart, node, packet, self.pod, own=self.pod is None)
+            verdict = kernel.translate(c)
+            self.log.hops += [replace(h, place=place, detail=()) for h in apart.hops if h.mechanism == "proxy"]
+            if verdict in ("REJECT", "DROP"):
+                return Outcome("refused", c.message) if verdict == "REJECT" else self.silence(c.message)
+            if c.packet != packet:
+                self_call = self.pod is not None and c.packet.dst in self.pod.ips
+                packet = replace(c.packet, src=c.packet.dst if self_call else packet.src)
+                self.expected = packet.reply()
+        return self.leave_pod(self.pod, packet) if self.pod else self.enter_node(self.node, packet, own=True)
 
     # Pods
 
     def leave_pod(self, pod: Pod, packet: Packet) -> Outcome:
         """A packet leaves a Pod, unless it is for the Pod itself."""
         netns, place = self.wiring.pod(pod), _in(pod)
-        translated = self.at_connect(packet, _in(pod, "connect()"), pod.node, pod)
-        if isinstance(translated, Outcome):
-            return translated
-        packet = translated
         if netns.owns(packet.dst):
             return self.enter_pod(pod, packet, "lo")
         route = netns.route(packet.dst) if packet.src else None
@@ -127,26 +138,10 @@ class Walk:
             return self.nobody_there(place, sized)
         return self.enter_node(pod.node, sized, sender=pod)
 
-    def at_connect(self, packet: Packet, place: Place, node: str, pod: Pod | None) -> Packet | Outcome:
-        """eBPF instead of kube-proxy: a Service's address is replaced when a program calls connect()."""
-        if not self.wiring.model.at_connect or self.log.returning:
-            return packet
-        log = Log(self.log.moment, self.wiring)
-        c = Crossing(log, self.wiring.nodes[node], packet, pod, own=pod is None)
-        verdict = kernel.translate(c)
-        self.log.hops += [replace(h, place=place, detail=()) for h in log.hops if h.mechanism == "proxy"]
-        if verdict in ("REJECT", "DROP"):
-            return Outcome("refused", c.message) if verdict == "REJECT" else self.silence(c.message)
-        if c.packet != packet:
-            self_call = pod is not None and c.packet.dst in pod.ips
-            packet = replace(c.packet, src=c.packet.dst if self_call else packet.src)
-            self.expected = packet.reply()
-        return packet
-
     def enter_pod(self, pod: Pod, packet: Packet, device: str = "eth0") -> Outcome:
         """A packet has arrived in a Pod's namespace: the answer at the client, the question at a listener or none."""
         if self.log.returning:
-            return self.receive(_in(pod, device), packet, self.pod is not None and pod.key == self.pod.key)
+            return self.receive(_in(pod, device), packet, self.wiring.pod(pod) is self.home)
         found = sockets.pod_answer(pod, packet)
         self.log.hop(_in(pod, device), f"listener: {found.word}", found.why, packet, rule=found.rule)
         return self.reply(found.outcome, packet, pod=pod)
@@ -158,11 +153,6 @@ class Walk:
         if len(self.log.hops) > MAX_HOPS:
             return self.silence("the packet goes round in circles until its time to live is over")
         node = self.wiring.nodes[name]
-        if own:
-            translated = self.at_connect(packet, Place("node", name, "connect()", name), name, None)
-            if isinstance(translated, Outcome):
-                return translated
-            packet = translated
         c = kernel.cross(Crossing(self.log, node, packet, sender, own))
         if c.fate == "forward":
             return self.leave_node(node, c)
@@ -178,7 +168,7 @@ class Walk:
         """The packet is for the node itself: one of its programs, or a Pod that uses its network."""
         place = Place("node", node.name, "lo" if in_cidr(packet.dst, "127.0.0.0/8") else "eth0", node.name)
         if self.log.returning:
-            return self.receive(place, packet, self.node == node.name and not self.isolated)
+            return self.receive(place, packet, self.wiring.node(node.name) is self.home)
         found = sockets.node_answer(self.snapshot, node, packet)
         self.log.hop(place, f"listener: {found.word}", found.why, packet, rule=found.rule)
         return self.reply(found.outcome, packet, node=node)
@@ -301,7 +291,8 @@ class Walk:
         if packet.protocol != "ICMP" and packet.dport not in host.ports:
             step, why, kind = "refuse", "Its kernel says so.", "refused"
             message = f"nothing listens on port {packet.dport} of {name}"
-        self.log.hop(Place("outside", name, "eth0"), f"listener: {step}", f"{_capital(message)}. {why}", packet)
+        why = f"{message[:1].upper()}{message[1:]}. {why}"
+        self.log.hop(Place("outside", name, "eth0"), f"listener: {step}", why, packet)
         return self.reply(Outcome(kind, message, server=name), packet)
 
     # the answer
@@ -337,9 +328,8 @@ class Walk:
 
     def nobody_there(self, place: Place, packet: Packet, node: Node | None = None, own: bool = True) -> Outcome:
         """Three times the question who has the address (ARP), and no reply. *node* tells the sender, if it is another."""
-        self.log.hop(
-            place, "no route", f"{packet.dst} should be on {place.device}, but nobody there answers to it.", packet
-        )
+        why = f"{packet.dst} should be on {place.device}, but nobody there answers to it."
+        self.log.hop(place, "no route", why, packet)
         outcome = Outcome("no route", f"no route to host: nobody has {packet.dst}", NEIGHBOUR_SECONDS)
         if self.log.returning:
             return self.silence(outcome.message)
@@ -354,10 +344,6 @@ class Walk:
         why = f"{place.device} takes packets of up to {mtu} bytes; this one has {packet.size} and must not be cut."
         self.log.hop(place, "too big", why, packet)
         return Outcome("no route", f"message too long, mtu={mtu}")
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _in(pod: Pod, device: str = "eth0") -> Place:

@@ -195,7 +195,7 @@ class Wiring:
         if pod.key not in self._built:
             addresses, routes = [], []
             for ip in pod.ips:
-                block = next((c for c in self.ranges[pod.node] if in_cidr(ip, c)), f"{ip}/{_full(ip)}")
+                block = next((c for c in self.ranges.get(pod.node, ()) if in_cidr(ip, c)), f"{ip}/{_full(ip)}")
                 gateway = _nth(block, 1) if self.model.bridge else "fe80::1" if ":" in ip else "169.254.1.1"
                 if self.model.bridge:
                     near = Route(block, "eth0", src=ip, proto="kernel", scope="link")

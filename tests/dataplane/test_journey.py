@@ -497,9 +497,9 @@ def test_two_families_each_find_their_way() -> None:
 def test_stop_at_ends_the_account() -> None:
     hand = shop()
     for at, last in ((2, 2), ("proxy", 2), ("DNAT", 2)):
-        trace = hand.connect("client", "web", stop_at=at)
+        trace = hand.connect("client", "web").until(at)
         assert trace.outcome.kind == "stopped" and len(trace.hops) == last
-    assert hand.connect("client", "web", stop_at=99)
+    assert hand.connect("client", "web").until(99)
 
 
 def test_again_wants_a_trace_that_opened_a_connection() -> None:
