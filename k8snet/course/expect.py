@@ -60,7 +60,7 @@ def share(missed: int, total: int) -> float:
 
 @dataclass(frozen=True)
 class Connects:
-    """A connection from ``client`` to ``target`` (as for `connect`) ends as ``outcome`` says, a key of `trace.OUTCOMES` or
+    """A connection from ``client`` to ``target`` (as for `connect`) ends as ``outcome`` says, a kind of `trace.Outcome` or
     ``fails`` for anything but delivered; ``server`` is who must answer."""
 
     client: str

@@ -54,7 +54,7 @@ class Crossing:
     """A packet's way through one node, as far as it has come.
 
     ``sender`` is the Pod of this node that it came from (None: another way), ``own`` whether a process of the node sent
-    it. ``fate`` is ``forward`` (along ``route``), ``local``, or the key of `trace.OUTCOMES` that ended it here, with a
+    it. ``fate`` is ``forward`` (along ``route``), ``local``, or the kind of `trace.Outcome` that ended it here, with a
     ``message``. ``masquerade`` says why the source must become the node's.
     """
 
@@ -131,8 +131,8 @@ def _recall(c: Crossing) -> bool:
 def translate(c: Crossing) -> str:
     """The nat table's answer to a new connection: kube-proxy's rules, then host ports. Gives kube-proxy's verdict."""
     moment, node, before = c.log.moment, c.node.name, c.packet
-    came, hook = ("node", "OUTPUT") if c.own else ("pod" if c.sender else "outside", "PREROUTING")
-    found = proxy.decide(moment.snapshot, node, before, came, moment.affinity.get(node, {}), moment.now)
+    hook = "OUTPUT" if c.own else "PREROUTING"
+    found = proxy.decide(moment.snapshot, node, before, c.own, moment.affinity.get(node, {}), moment.now)
     why = f"kube-proxy's rules: {found.why or 'none is for this packet'}."
     if found.verdict == "DNAT":
         backend = moment.rng.choice(found.backends)

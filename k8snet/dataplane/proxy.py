@@ -19,7 +19,7 @@ from typing import Any
 
 from k8snet.controlplane.snapshot import Snapshot
 from k8snet.dataplane.packet import Packet
-from k8snet.dataplane.topology import Backend, ProxiedPort, held, is_loopback
+from k8snet.dataplane.topology import Backend, ProxiedPort, held, is_loopback, of_family
 from k8snet.manifests.addresses import family, in_any, in_cidr, parse_cidr
 from k8snet.manifests.kinds import Ref
 
@@ -93,13 +93,13 @@ class Proxy:
     def own_addresses(self) -> tuple[str, ...]:
         """The node's addresses of the family, without loopback."""
         node = self.snapshot.nodes.get(self.node)
-        return tuple(ip for ip in node.addresses if family(ip) == self.family) if node else ()
+        return of_family(self.family, node.addresses) if node else ()
 
     @cached_property
     def ip(self) -> str:
         """The node's first InternalIP of the family; empty if it has none."""
         node = self.snapshot.nodes.get(self.node)
-        return next((ip for ip in node.internal_ips if family(ip) == self.family), "") if node else ""
+        return next(iter(of_family(self.family, node.internal_ips)), "") if node else ""
 
     def is_own(self, ip: str) -> bool:
         """Whether the kernel calls an address LOCAL: the node's own, or loopback."""
@@ -120,7 +120,7 @@ class Proxy:
         return () if any(c.endswith("/0") for c in mine) else mine
 
     def _of_family(self, cidrs: Iterable[str]) -> tuple[str, ...]:
-        return tuple(str(parse_cidr(c)) for c in cidrs if parse_cidr(c) and family(c) == self.family)
+        return of_family(self.family, (str(c) for c in map(parse_cidr, cidrs) if c))
 
     @cached_property
     def localhost_node_ports(self) -> bool:
@@ -164,25 +164,20 @@ class Proxy:
 
 
 def decide(
-    snapshot: Snapshot,
-    node_name: str,
-    packet: Packet,
-    arrived_from: str = "",
-    affinity: Affinity = NOTHING,
-    now: float = 0.0,
+    snapshot: Snapshot, node: str, packet: Packet, own: bool = False, affinity: Affinity = NOTHING, now: float = 0.0
 ) -> Decision:
     """What the rules on a node do with the first packet of a connection.
 
     Whether the sender is a Pod, the node itself or neither is judged by the source address, as the rules do.
-    *arrived_from* ``node`` adds that the packet starts in a process of this node and so meets the OUTPUT hook alone.
+    *own* adds that the packet starts in a process of this node and so meets the OUTPUT hook alone.
     *affinity* is what this node remembers (see `Affinity`) and *now* the time on the same clock, in seconds.
     """
-    proxy, src = Proxy(snapshot, node_name, family(packet.dst)), packet.src
+    proxy, src = Proxy(snapshot, node, family(packet.dst)), packet.src
     # whose packet is it?
     port, kind = proxy.destination(packet)
     if port is None:
         return _unclaimed(proxy, packet)
-    usable, nftables = held(snapshot, proxy.family).usable(port, node_name), proxy.nftables
+    usable, nftables = held(snapshot, proxy.family).usable(port, node), proxy.nftables
     name, place, entry = port.name, FIELDS[kind].format(port.port.index), _entry(port, kind)
     filtered = f'filter {"KUBE-SERVICES" if kind == "cluster IP" else "KUBE-EXTERNAL-SERVICES"} "{name} has'
     firewall = f'filter KUBE-PROXY-FIREWALL "{name} traffic not accepted by {port.chain("FW")}"'
@@ -199,23 +194,28 @@ def decide(
         return decision("DROP", why, entry[0], unmatched, firewall, field="spec.loadBalancerSourceRanges")
     # is there an endpoint anywhere?
     if not usable.any:
-        if arrived_from == "node" and not nftables and kind != "cluster IP" and not proxy.is_own(packet.dst):
+        if own and not nftables and kind != "cluster IP" and not proxy.is_own(packet.dst):
             return decision("PASS", f"{_lack(port)}, but no rule of OUTPUT says so: the packet leaves as it is")
-        return decision("REJECT", f"{_lack(port)}: refused", f'{filtered} no endpoints"', field=port.field)
+        return decision(
+            "REJECT",
+            f"{_lack(port)}: refused",
+            f'{filtered} no endpoints"',
+            field=FIELDS["cluster IP"].format(port.port.index),
+        )
     # is there one for this sender?
     which, marked, reason, steps = _policy(proxy, port, kind, src)
     backends = usable.local if which == "Local" else usable.cluster
     if kind == "node port" and not proxy.takes_node_ports(packet.dst):
         if usable.local or not port.external_local:
-            return decision("PASS", f"{node_name} serves no NodePorts at {packet.dst}")
+            return decision("PASS", f"{node} serves no NodePorts at {packet.dst}")
         backends = ()
     if not backends:
         policy = "internalTrafficPolicy" if kind == "cluster IP" else "externalTrafficPolicy"
-        why = f"{policy} is Local and {name} has no usable endpoint on {node_name}: dropped in silence"
+        why = f"{policy} is Local and {name} has no usable endpoint on {node}: dropped in silence"
         return decision("DROP", why, firewall if guarded else f'{filtered} no local endpoints"', field=f"spec.{policy}")
     # has the sender been here before?
     hinted = f"that hints leave to this {usable.hints}" if usable.hints else "anywhere"
-    where = f"on {node_name}" if which == "Local" else hinted
+    where = f"on {node}" if which == "Local" else hinted
     many = f"one of {len(backends)} usable endpoints {where}, all equally likely"
     why = f"the {kind} of {name}: {many if len(backends) > 1 else f'the only usable endpoint {where}'}"
     why += f"; the source address is {'rewritten to the node' if marked else 'kept'}{reason and f' ({reason})'}"
@@ -298,11 +298,8 @@ class HealthCheck:
     @property
     def body(self) -> str:
         """The JSON document in the answer."""
-        document = {
-            "service": {"namespace": self.service.namespace, "name": self.service.name},
-            "localEndpoints": self.local_endpoints,
-            "serviceProxyHealthy": True,
-        }
+        service = {"namespace": self.service.namespace, "name": self.service.name}
+        document = {"service": service, "localEndpoints": self.local_endpoints, "serviceProxyHealthy": True}
         return json.dumps(document, indent="\t")
 
 

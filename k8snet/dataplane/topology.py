@@ -42,11 +42,6 @@ class Backend:
     def __str__(self) -> str:
         return host_port(self.ip, self.port)
 
-    @property
-    def draining(self) -> bool:
-        """Being deleted, but still answering its readiness probe: the fallback when nothing is ready."""
-        return self.serving and self.terminating
-
 
 @dataclass(frozen=True, slots=True)
 class Usable:
@@ -75,11 +70,6 @@ class ProxiedPort:
     load_balancer_ips: tuple[str, ...]
     source_ranges: tuple[str, ...]
     slices: tuple[Slice, ...]
-
-    @property
-    def field(self) -> str:
-        """Its entry in the Service."""
-        return f"spec.ports[{self.port.index}]"
 
     @property
     def internal_local(self) -> bool:
@@ -125,7 +115,8 @@ class ProxiedPort:
     def usable(self, node: str, zone: str) -> Usable:
         """What the proxy on *node* may use. Hints count for the Cluster list only, and only while something is ready."""
         ready = [b for b in self.endpoints if b.ready]
-        draining = [b for b in self.endpoints if b.draining]
+        # Being deleted, but still answering their readiness probe: the fallback when nothing is ready.
+        draining = [b for b in self.endpoints if b.serving and b.terminating]
         cluster, hints = ready, ""
         for kind, wanted, own in (("node", "node_hints", node), ("zone", "zone_hints", zone)):
             named = [b for b in ready if own in getattr(b, wanted)]
@@ -187,18 +178,19 @@ def held(snapshot: Snapshot, family_name: str) -> Held:
 
 def _ports_of(snapshot: Snapshot, service: Service, family_name: str) -> list[ProxiedPort]:
     """The ports of a Service that kube-proxy serves; none if it is headless, an ExternalName or another proxy's."""
-
-    def mine(texts: Iterable[str]) -> tuple[str, ...]:
-        return tuple(t for t in texts if family(t) == family_name)
-
-    cluster_ips = mine(service.cluster_ips)
+    cluster_ips = of_family(family_name, service.cluster_ips)
     if not cluster_ips or OTHER_PROXY in service.labels:
         return []
-    balancers = mine(i.ip for i in service.load_balancer_ips if i.ip and i.mode == "VIP")
-    ranges = mine(str(c) for c in map(parse_cidr, service.source_ranges) if c)
-    addresses = cluster_ips[0], mine(service.external_ips), balancers, ranges
+    balancers = of_family(family_name, (i.ip for i in service.load_balancer_ips if i.ip and i.mode == "VIP"))
+    ranges = of_family(family_name, (str(c) for c in map(parse_cidr, service.source_ranges) if c))
+    addresses = cluster_ips[0], of_family(family_name, service.external_ips), balancers, ranges
     slices = snapshot.slices_of.get(service.key, ())
     return [ProxiedPort(service, p, service.port_name(p), family_name, *addresses, slices) for p in service.ports]
+
+
+def of_family(family_name: str, texts: Iterable[str]) -> tuple[str, ...]:
+    """Those addresses or CIDRs that are of a family."""
+    return tuple(t for t in texts if family(t) == family_name)
 
 
 def is_loopback(ip: str) -> bool:

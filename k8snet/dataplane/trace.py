@@ -14,18 +14,6 @@ from typing import Any
 from k8snet.dataplane.packet import Packet, changes
 from k8snet.manifests.kinds import Ref
 
-# Outcomes that a person can tell apart. The value of each is the sentence shown when nothing more is known.
-OUTCOMES = {
-    "delivered": "the connection is open and the server answered",
-    "refused": "somebody answered no, at once",
-    "timed out": "nobody answered",
-    "name not found": "the name was not resolved, so no packet was sent",
-    "no route": "no route to the destination",
-    "reset": "the connection was cut",
-    "stopped": "the account ends here, as asked",
-    "undefined": "Kubernetes does not define what happens here",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -70,8 +58,11 @@ class Hop:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Outcome:
-    """How it ended. ``kind`` is a key of `OUTCOMES`; ``seconds`` is simulated time until the client knew.
+    """How it ended. ``seconds`` is simulated time until the client knew.
 
+    ``kind`` tells apart what a person can: delivered (the connection is open and the server answered), refused (somebody
+    answered no, at once), timed out (nobody answered), name not found (no packet was sent), no route, reset (the
+    connection was cut), stopped (the account ends there, as asked), undefined (Kubernetes does not define it).
     ``server`` is who answered (``namespace/pod``, a node, an outside host), ``server_saw`` the source address that it
     saw, ``backend`` the ``ip:port`` that was reached. ``status`` is the HTTP status and ``said_by`` who said it.
     """

@@ -151,9 +151,9 @@ class Wiring:
         unknown = {n: Node(Ref("Node", "", n), n, {}, (), (), (), True, {}) for n in snapshot.pods_on}
         self.nodes: Mapping[str, Node] = {**unknown, **snapshot.nodes}
         self.pods_on = {n: [p for p in pods if not p.host_network] for n, pods in snapshot.pods_on.items()}
-        self._api = {
-            a for s in snapshot.slices_of.get("default/kubernetes", ()) for e in s.endpoints for a in e.addresses
-        }
+        api = (e for s in snapshot.slices_of.get("default/kubernetes", ()) for e in s.endpoints)
+        self._api = {a for e in api for a in e.addresses}
+        self._pod_ips = snapshot.pod_by_ip.keys()
         self._built: dict[str, Netns] = {}
 
     @property
@@ -279,10 +279,6 @@ class Wiring:
         return not in_cidr(ip, DOCKER_CIDR) if self.settings.network == "docker" else not known
 
     @cached_property
-    def _pod_ips(self) -> frozenset[str]:
-        return frozenset(ip for _, ip in self._holders)
-
-    @cached_property
     def vteps(self) -> Mapping[str, Node]:
         """The node behind a tunnel's next hop: what ``ip neigh`` and ``bridge fdb`` of the tunnel device say."""
         return {_nth(c, 0): n for n in self.nodes.values() for c in self.ranges[n.name]}
@@ -315,8 +311,7 @@ def of(snapshot: Snapshot) -> Wiring:
 
 def mac(seed: str) -> str:
     """A locally administered MAC address, the same for the same *seed*."""
-    digest = hashlib.sha1(seed.encode()).hexdigest()
-    return ":".join(["0a", *(digest[i : i + 2] for i in range(0, 10, 2))])
+    return "0a:" + hashlib.sha1(seed.encode()).digest()[:5].hex(":")
 
 
 def _full(ip: str) -> int:

@@ -132,8 +132,8 @@ def test_the_rules_decide_as_predicted(seed):
             src = rng.choice([*pods, *nodes, *balancers, "198.51.100.7", "127.0.0.1"])
             dst = rng.choice([*destinations, "127.0.0.1"])
             packet = Packet(src, 40000, dst, rng.choice(numbers), rng.choice(("TCP", "TCP", "UDP")))
-            came = rng.choice(("", "node")) if proxy.is_own(src) else ""
-            found, met = decide(snap, node, packet, came), walk(tables, packet, proxy.is_own, came == "node")
+            sent = rng.choice((False, True)) if proxy.is_own(src) else False
+            found, met = decide(snap, node, packet, sent), walk(tables, packet, proxy.is_own, sent)
             assert (found.verdict, {str(b) for b in found.backends}) == (met.verdict, set(met.endpoints)), packet
             if found.verdict == "DNAT":
                 assert found.marked == met.marked

@@ -60,9 +60,9 @@ def test_no_endpoint_anywhere_is_refused_at_every_address(src, dst, port):
 def test_what_the_node_itself_sends_to_an_external_address_without_endpoints_is_not_refused():
     """KUBE-EXTERNAL-SERVICES is reached from INPUT and FORWARD only; a node port of its own comes in again by lo."""
     snap = snapshot(balanced(externalTrafficPolicy="Cluster"))
-    assert ask(snap, NODE, "203.0.113.1", arrived_from="node").verdict == "PASS"
-    assert ask(snap, NODE, NODE, 30080, arrived_from="node").verdict == "REJECT"
-    assert ask(snap, NODE, "10.96.0.20", arrived_from="node").verdict == "REJECT"
+    assert ask(snap, NODE, "203.0.113.1", own=True).verdict == "PASS"
+    assert ask(snap, NODE, NODE, 30080, own=True).verdict == "REJECT"
+    assert ask(snap, NODE, "10.96.0.20", own=True).verdict == "REJECT"
 
 
 @pytest.mark.parametrize(
