@@ -214,14 +214,13 @@ def _masquerade(c: Crossing) -> None:
     device = c.route.device if c.route else "lo"
     own = c.netns.address_on(device, before.dst)
     if reason and own not in ("", before.src):
-        c.packet = before.with_source(own, _free_port(c, before, own))
-        why = f"The source becomes the node's own address for {device}: {reason}."
-        c.hop("POSTROUTING", "masquerade: SNAT", why, before)
-        return
-    c.packet = before.with_source(before.src, _free_port(c, before, before.src))
-    if c.packet != before:
+        step, why = "masquerade: SNAT", f"The source becomes the node's own address for {device}: {reason}."
+    else:
+        own, step = before.src, "conntrack: SNAT"
         why = "Another connection of this node has the same ends behind its Service: this one gets another source port."
-        c.hop("POSTROUTING", "conntrack: SNAT", why, before)
+    c.packet = before.with_source(own, _free_port(c, before, own))
+    if c.packet != before:
+        c.hop("POSTROUTING", step, why, before)
 
 
 def _free_port(c: Crossing, packet: Packet, own: str) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from k8snet.controlplane.listeners import ANNOTATION, Listener
-from k8snet.controlplane.snapshot import Node, Pod, Snapshot
+from k8snet.controlplane.snapshot import Pod, Snapshot
 from k8snet.dataplane import proxy
 from k8snet.dataplane.packet import Packet
 from k8snet.dataplane.topology import is_loopback
@@ -48,8 +48,12 @@ def open_to(listener: Listener, packet: Packet) -> bool:
     return not listener.address or listener.address == packet.dst or (listener.loopback and is_loopback(packet.dst))
 
 
-def pod_answer(pod: Pod, packet: Packet) -> Answer:
-    """What a packet that has arrived in a Pod's namespace meets there."""
+def answer(snapshot: Snapshot, netns: Netns, packet: Packet) -> Answer:
+    """What a packet meets that has arrived in the namespace of a Pod or a node."""
+    return _pod(snapshot.pods[netns.name], packet) if netns.kind == "pod" else _node(snapshot, netns.name, packet)
+
+
+def _pod(pod: Pod, packet: Packet) -> Answer:
     if packet.protocol == "ICMP":
         why = f"The kernel of Pod {pod.key} answers pings by itself, whatever runs in it."
         return Answer("reply", why, pod.key, f"Pod {pod.key} answered the ping")
@@ -76,6 +80,32 @@ def pod_answer(pod: Pod, packet: Packet) -> Answer:
     return Answer("refuse", f"{why} Its kernel says so: {CLOSED[packet.protocol]}.", pod.key, message, rule)
 
 
+def _node(snapshot: Snapshot, node: str, packet: Packet) -> Answer:
+    """A Pod that uses the node's network, or one of the node's own programs."""
+    if packet.protocol == "ICMP":
+        why = f"The kernel of {node} answers pings by itself."
+        return Answer("reply", why, node, f"{node} answered the ping")
+    port = f"{packet.dport}/{packet.protocol}"
+    pods = [p for p in snapshot.pods_on.get(node, ()) if p.host_network]
+    for pod in pods:
+        if any(open_to(s, packet) for s in pod.listeners or ()):
+            why = f"{_pod(pod, packet).why} Pod {pod.key} uses the node's network (hostNetwork)."
+            message = f"Pod {pod.key} answered, on the network of {node}"
+            return Answer("accept", why, pod.key, message, pod.ref.at("spec.hostNetwork"))
+    program = NODE_PORTS.get(packet.dport)
+    if proxy.health_check(snapshot, node, packet.dport):
+        program = KUBE_PROXY
+    if program and packet.protocol == "TCP":
+        why = f"{program} of {node} listens on {port} and accepts."
+        return Answer("accept", why, node, f"{program} of {node} answered")
+    unknown = next((p.key for p in pods if p.listeners is None), None)
+    if unknown:
+        why = f"The packet is on {node}. Nobody knows what {unknown} listens on there: a dump does not say."
+        return Answer("arrive", why, node, UNKNOWN)
+    why = f"Nothing on {node} itself listens on {port}. Its kernel says so: {CLOSED[packet.protocol]}."
+    return Answer("refuse", why, node, f"nothing on {node} listens on {port}")
+
+
 def listening(snapshot: Snapshot, netns: Netns) -> tuple[Listener, ...] | None:
     """The sockets of a Pod's or node's namespace, as ``ss -l`` lists them; None if nobody knows."""
     if netns.kind == "pod":
@@ -87,29 +117,3 @@ def listening(snapshot: Snapshot, netns: Netns) -> tuple[Listener, ...] | None:
     pods = (p for p in snapshot.pods_on.get(netns.name, ()) if p.host_network)
     own = (Listener("", port, "TCP", name) for port, name in programs)
     return (*own, *(s for p in pods for s in p.listeners or ()))
-
-
-def node_answer(snapshot: Snapshot, node: Node, packet: Packet) -> Answer:
-    """What a packet for a node itself meets: a Pod that uses the node's network, or one of the node's own programs."""
-    if packet.protocol == "ICMP":
-        why = f"The kernel of {node.name} answers pings by itself."
-        return Answer("reply", why, node.name, f"{node.name} answered the ping")
-    port = f"{packet.dport}/{packet.protocol}"
-    pods = [p for p in snapshot.pods_on.get(node.name, ()) if p.host_network]
-    for pod in pods:
-        if any(open_to(s, packet) for s in pod.listeners or ()):
-            why = f"{pod_answer(pod, packet).why} Pod {pod.key} uses the node's network (hostNetwork)."
-            message = f"Pod {pod.key} answered, on the network of {node.name}"
-            return Answer("accept", why, pod.key, message, pod.ref.at("spec.hostNetwork"))
-    program = NODE_PORTS.get(packet.dport)
-    if proxy.health_check(snapshot, node.name, packet.dport):
-        program = KUBE_PROXY
-    if program and packet.protocol == "TCP":
-        why = f"{program} of {node.name} listens on {port} and accepts."
-        return Answer("accept", why, node.name, f"{program} of {node.name} answered")
-    unknown = next((p.key for p in pods if p.listeners is None), None)
-    if unknown:
-        why = f"The packet is on {node.name}. Nobody knows what {unknown} listens on there: a dump does not say."
-        return Answer("arrive", why, node.name, UNKNOWN)
-    why = f"Nothing on {node.name} itself listens on {port}. Its kernel says so: {CLOSED[packet.protocol]}."
-    return Answer("refuse", why, node.name, f"nothing on {node.name} listens on {port}")

@@ -139,12 +139,8 @@ class Walk:
         return self.enter_node(pod.node, sized, sender=pod)
 
     def enter_pod(self, pod: Pod, packet: Packet, device: str = "eth0") -> Outcome:
-        """A packet has arrived in a Pod's namespace: the answer at the client, the question at a listener or none."""
-        if self.log.returning:
-            return self.receive(_in(pod, device), packet, self.wiring.pod(pod) is self.home)
-        found = sockets.pod_answer(pod, packet)
-        self.log.hop(_in(pod, device), f"listener: {found.word}", found.why, packet, rule=found.rule)
-        return self.reply(found.outcome, packet, pod=pod)
+        """A packet has arrived in a Pod's namespace."""
+        return self.arrive(_in(pod, device), self.wiring.pod(pod), packet)
 
     # nodes
 
@@ -152,49 +148,40 @@ class Walk:
         """A packet in a node's kernel: from a Pod's wire, from the network, or from a program of the node itself."""
         if len(self.log.hops) > MAX_HOPS:
             return self.silence("the packet goes round in circles until its time to live is over")
-        node = self.wiring.nodes[name]
-        c = kernel.cross(Crossing(self.log, node, packet, sender, own))
+        c = kernel.cross(Crossing(self.log, self.wiring.nodes[name], packet, sender, own))
         if c.fate == "forward":
-            return self.leave_node(node, c)
+            return self.leave_node(c)
         if c.fate == "local":
-            return self.local(node, c.packet)
+            device = "lo" if in_cidr(c.packet.dst, "127.0.0.0/8") else "eth0"
+            return self.arrive(Place("node", name, device, name), c.netns, c.packet)
         if c.fate == "timed out":
             return self.silence(c.message)
         if c.fate == "undefined" or (own and not self.log.returning):
             return Outcome(c.fate, c.message)
-        return self.reply(Outcome(c.fate, c.message), c.packet, node=node, error=True)
+        return self.reply(Outcome(c.fate, c.message), c.packet, c.netns, error=True)
 
-    def local(self, node: Node, packet: Packet) -> Outcome:
-        """The packet is for the node itself: one of its programs, or a Pod that uses its network."""
-        place = Place("node", node.name, "lo" if in_cidr(packet.dst, "127.0.0.0/8") else "eth0", node.name)
-        if self.log.returning:
-            return self.receive(place, packet, self.wiring.node(node.name) is self.home)
-        found = sockets.node_answer(self.snapshot, node, packet)
-        self.log.hop(place, f"listener: {found.word}", found.why, packet, rule=found.rule)
-        return self.reply(found.outcome, packet, node=node)
-
-    def leave_node(self, node: Node, c: Crossing) -> Outcome:
+    def leave_node(self, c: Crossing) -> Outcome:
         """Onwards by the route that was found: to a Pod of this node, into the tunnel, or onto the node's own wire."""
         assert c.route is not None
         route, device = c.route, c.netns.interfaces[c.route.device]
-        place = Place("node", node.name, device.name, node.name)
+        place = Place("node", c.node.name, device.name, c.node.name)
         packet = self.fit(place, c.packet, device.mtu)
         if isinstance(packet, Outcome):
             return packet
         if device.kind in ("bridge", "veth"):
-            return self.to_local_pod(node, packet, place, route, c)
+            return self.to_local_pod(c, packet, place, route)
         if device.kind == "vxlan":
-            return self.wrap(node, packet, place, route)
+            return self.wrap(c.node, packet, place, route)
         target = f"the next hop {route.via}" if route.via else f"{packet.dst} itself, which is on the same network"
         why = f"The longest matching route is by {device.name} to {target}."
         self.log.hop(place, "forward", why, packet, route=route)
         return self.fabric(packet, route.via)
 
-    def to_local_pod(self, node: Node, packet: Packet, place: Place, route: Route, c: Crossing) -> Outcome:
+    def to_local_pod(self, c: Crossing, packet: Packet, place: Place, route: Route) -> Outcome:
         """By the bridge, or straight by the Pod's own wire."""
-        pod = self.wiring.holder(node.name, packet.dst)
+        pod = self.wiring.holder(c.node.name, packet.dst)
         if pod is None:
-            return self.nobody_there(place, packet, node, c.own)
+            return self.nobody_there(place, packet, None if c.own else c.netns)
         veth, bridge = self.wiring.veth(pod), self.wiring.model.bridge
         if bridge and pod is c.sender and not self.snapshot.settings.hairpin:
             why = f"The packet came into {bridge} by {veth} and would have to leave by it: only in hairpin mode, which is off."
@@ -293,21 +280,31 @@ class Walk:
             message = f"nothing listens on port {packet.dport} of {name}"
         why = f"{message[:1].upper()}{message[1:]}. {why}"
         self.log.hop(Place("outside", name, "eth0"), f"listener: {step}", why, packet)
-        return self.reply(Outcome(kind, message, server=name), packet)
+        return self.reply(Outcome(kind, message, server=name), packet, None)
 
     # the answer
 
-    def reply(self, outcome: Outcome, packet: Packet, pod: Pod | None = None, node: Node | None = None,
-              error: bool = False) -> Outcome:  # fmt: skip
-        """Somebody answers the packet, or (*error*) a kernel on the way says that it got no further: off it goes."""
+    def arrive(self, place: Place, netns: Netns, packet: Packet) -> Outcome:
+        """A packet is in the namespace that it was sent to: an answer at the client, a question at a listener or none."""
+        if self.log.returning:
+            return self.receive(place, packet, netns is self.home)
+        found = sockets.answer(self.snapshot, netns, packet)
+        self.log.hop(place, f"listener: {found.word}", found.why, packet, rule=found.rule)
+        return self.reply(found.outcome, packet, netns)
+
+    def reply(self, outcome: Outcome, packet: Packet, netns: Netns | None, error: bool = False) -> Outcome:
+        """Somebody in a namespace (None: outside) answers the packet, or (*error*) a kernel on the way says that it got
+        no further: off it goes."""
         if self.log.returning:
             return self.silence(outcome.message)
         backend = packet.dst if packet.protocol == "ICMP" else host_port(packet.dst, packet.dport)
         self.answer = outcome if error else replace(outcome, server_saw=packet.src, backend=backend)
         self.log.returning = True
-        if pod is not None:
-            return self.leave_pod(pod, packet.reply())
-        return self.enter_node(node.name, packet.reply(), own=True) if node else self.router(packet.reply())
+        if netns is None:
+            return self.router(packet.reply())
+        if netns.kind == "pod":
+            return self.leave_pod(self.snapshot.pods[netns.name], packet.reply())
+        return self.enter_node(netns.name, packet.reply(), own=True)
 
     def receive(self, place: Place, packet: Packet, here: bool) -> Outcome:
         """The answer has come to an end: is it the client, and is it the connection that it opened?"""
@@ -326,14 +323,14 @@ class Walk:
         back = "the answer is lost on its way back: " if self.log.returning else ""
         return Outcome("timed out", back + message, SYN_SECONDS)
 
-    def nobody_there(self, place: Place, packet: Packet, node: Node | None = None, own: bool = True) -> Outcome:
-        """Three times the question who has the address (ARP), and no reply. *node* tells the sender, if it is another."""
+    def nobody_there(self, place: Place, packet: Packet, netns: Netns | None = None) -> Outcome:
+        """Three times the question who has the address (ARP), and no reply. *netns* tells the sender, if it is another."""
         why = f"{packet.dst} should be on {place.device}, but nobody there answers to it."
         self.log.hop(place, "no route", why, packet)
         outcome = Outcome("no route", f"no route to host: nobody has {packet.dst}", NEIGHBOUR_SECONDS)
         if self.log.returning:
             return self.silence(outcome.message)
-        return outcome if own else self.reply(outcome, packet, node=node, error=True)
+        return self.reply(outcome, packet, netns, error=True) if netns else outcome
 
     def fit(self, place: Place, packet: Packet, mtu: int) -> Packet | Outcome:
         """The packet, if the device takes its size. ping is told if not; TCP and UDP learn to send smaller ones."""
