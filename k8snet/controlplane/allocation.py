@@ -204,9 +204,9 @@ class _Range:
 
     def next(self, failure: str) -> int:
         """A free number, from a random place on. Raises InternalError if there is none."""
-        for start, end in ((self.middle, self.last), (self.first, self.middle - 1)):
-            offset = self.rng.randrange(end - start + 1) if end >= start else 0
-            for number in chain(range(start + offset, end + 1), range(start, start + offset)):
+        for band in (range(self.middle, self.last + 1), range(self.first, self.middle)):
+            offset = self.rng.randrange(band.stop - band.start) if band else 0
+            for number in chain(band[offset:], band[:offset]):
                 if number not in self.taken:
                     self.taken.add(number)
                     return number

@@ -107,11 +107,8 @@ def _merged(base: ResolvConf, pod: Pod) -> ResolvConf:
     options = {o.partition(":")[0]: o for o in base.options}
     for o in extra.get("options") or ():
         options[o["name"]] = f"{o['name']}:{o['value']}" if o.get("value") else o["name"]
-    return ResolvConf(
-        _distinct(base.nameservers, extra.get("nameservers") or ()),
-        _distinct(base.search, extra.get("searches") or ()),
-        tuple(options.values()),
-    )
+    nameservers = _distinct(base.nameservers, extra.get("nameservers") or ())
+    return ResolvConf(nameservers, _distinct(base.search, extra.get("searches") or ()), tuple(options.values()))
 
 
 def _distinct(*lists: Sequence[str]) -> tuple[str, ...]:

@@ -351,14 +351,18 @@ class Snapshot:
         self.settings = settings
         self.environments: Mapping[str, Mapping[str, str]] = environments or {}
         self._rules_of = previous.programmed if previous is not None and not settings.proxy_running else None
-        self._views: dict[int, Any] = {}
+        self._views = seen = dict[int, Any]()
         reuse = previous._views if previous is not None and previous.settings.loaded == settings.loaded else {}
-        self._by_kind = _grouped((obj.get("kind", ""), obj) for obj in objects)
+        self._by_kind = by_kind = defaultdict[str, list[Object]](list)
+        for obj in objects:
+            by_kind[obj.get("kind", "")].append(obj)
 
         def views(kind: str, read: Callable[[Object], Any]) -> Iterator[Any]:
-            for obj in self._by_kind.get(kind, ()):
-                known = reuse.get(id(obj))
-                view = self._views[id(obj)] = known if known and known.obj is obj else read(obj)
+            for obj in by_kind.get(kind, ()):
+                view = reuse.get(place := id(obj))
+                if view is None or view.obj is not obj:
+                    view = read(obj)
+                seen[place] = view
                 yield view
 
         self.namespaces: Mapping[str, Namespace] = {n.name: n for n in views("Namespace", _namespace)}
