@@ -45,14 +45,8 @@ def write(plane: ControlPlane) -> None:
             if service["spec"].get("clusterIP") == "None":
                 labels[endpoints.HEADLESS] = ""
             meta = {**(old["metadata"] if old else {"name": key[2], "namespace": key[1]}), "labels": labels}
-            store.put(
-                {
-                    "apiVersion": "v1",
-                    "kind": "Endpoints",
-                    "metadata": meta,
-                    **_subsets(service, endpoints.pods_of(store, service)),
-                }
-            )
+            subsets = _subsets(service, endpoints.pods_of(store, service))
+            store.put({"apiVersion": "v1", "kind": "Endpoints", "metadata": meta, **subsets})
 
 
 def _subsets(service: Object, pods: Iterable[Object]) -> dict[str, Any]:
