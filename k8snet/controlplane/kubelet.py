@@ -16,7 +16,6 @@ from k8snet.controlplane import addressing, containers, environment, podfiles, p
 from k8snet.controlplane.containers import Status
 from k8snet.controlplane.metadata import annotations_of, conditions, containers_of, going
 from k8snet.controlplane.nodes import NO_PLUGIN
-from k8snet.controlplane.snapshot import pod_view
 from k8snet.controlplane.store import Key, key_of, seconds_of
 from k8snet.manifests.kinds import Object
 
@@ -152,8 +151,7 @@ class _Sync:
             self.report("FailedCreatePodSandBox", f'Failed to create pod sandbox: {code} "{sandbox}": {error}')
             return
         self.status |= {"podIP": ips[0], "podIPs": [{"ip": ip} for ip in ips]}
-        view = pod_view({**self.pod, "status": self.status}, settings)
-        for event in podfiles.resolv_conf(view, settings, addressing.node_ips(node))[1]:
+        for event in podfiles.resolv_conf(self.pod, settings, addressing.node_ips(node))[1]:
             self.report(event.reason, event.message)
 
     # containers

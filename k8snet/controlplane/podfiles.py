@@ -6,12 +6,14 @@ resolv.conf follows from dnsPolicy, dnsConfig and the node's own file, within li
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from k8snet.controlplane.settings import Settings
 from k8snet.controlplane.snapshot import Pod
 from k8snet.manifests.addresses import family
+from k8snet.manifests.kinds import Object
 
 MAX_NAMESERVERS, MAX_DOMAINS, MAX_SEARCH_LINE, MAX_DOMAIN = 3, 32, 2048, 253
 
@@ -72,14 +74,18 @@ def node_conf(settings: Settings, node_ips: Sequence[str] = ()) -> ResolvConf:
     return ResolvConf(loopback or ("127.0.0.1",), (".",))
 
 
-def resolv_conf(pod: Pod, settings: Settings, node_ips: Sequence[str] = ()) -> tuple[ResolvConf, tuple[PodEvent, ...]]:
+def resolv_conf(
+    pod: Object, settings: Settings, node_ips: Sequence[str] = ()
+) -> tuple[ResolvConf, tuple[PodEvent, ...]]:
     """The resolv.conf that the kubelet gives a Pod, and the Events that it records while making it."""
     events: list[PodEvent] = []
-    policy = pod.spec.get("dnsPolicy") or "ClusterFirst"
-    if policy == "ClusterFirst" and pod.host_network:
+    meta, spec = pod["metadata"], pod.get("spec") or {}
+    namespace = meta.get("namespace") or "default"
+    policy = spec.get("dnsPolicy") or "ClusterFirst"
+    if policy == "ClusterFirst" and spec.get("hostNetwork"):
         policy = "Default"
     if policy in ("ClusterFirst", "ClusterFirstWithHostNet") and not settings.cluster_dns:
-        who = f"{pod.name}_{pod.namespace}({pod.obj['metadata'].get('uid') or ''})"
+        who = f"{meta['name']}_{namespace}({meta.get('uid') or ''})"
         message = (
             f'pod: "{who}". kubelet does not have ClusterDNS IP configured and cannot create Pod using '
             '"ClusterFirst" policy. Falling back to "Default" policy.'
@@ -92,18 +98,17 @@ def resolv_conf(pod: Pod, settings: Settings, node_ips: Sequence[str] = ()) -> t
         conf = node_conf(settings, node_ips)
     else:
         zone = settings.cluster_domain
-        own = (f"{pod.namespace}.svc.{zone}", f"svc.{zone}", zone) if zone else ()
+        own = (f"{namespace}.svc.{zone}", f"svc.{zone}", zone) if zone else ()
         of_node = parse(settings.node_resolv_conf or "").search
         conf = ResolvConf(settings.cluster_dns, _distinct(own, of_node) if zone else of_node, ("ndots:5",))
-    if pod.spec.get("dnsConfig") is not None:
-        conf = _merged(conf, pod)
+    if spec.get("dnsConfig") is not None:
+        conf = _merged(conf, spec["dnsConfig"])
     conf, exceeded = _limited(conf)
     return conf, (*events, *exceeded)
 
 
-def _merged(base: ResolvConf, pod: Pod) -> ResolvConf:
+def _merged(base: ResolvConf, extra: Mapping[str, Any]) -> ResolvConf:
     """The Pod's dnsConfig is added; of an option that both have, the Pod's value wins."""
-    extra = pod.spec["dnsConfig"]
     options = {o.partition(":")[0]: o for o in base.options}
     for o in extra.get("options") or ():
         options[o["name"]] = f"{o['name']}:{o['value']}" if o.get("value") else o["name"]

@@ -28,7 +28,7 @@ def resolv_conf(snapshot: Snapshot, pod: Pod | None) -> ResolvConf:
     if pod is None:
         return podfiles.node_conf(snapshot.settings)
     node = snapshot.nodes.get(pod.node)
-    return podfiles.resolv_conf(pod, snapshot.settings, node.internal_ips if node else ())[0]
+    return podfiles.resolv_conf(pod.obj, snapshot.settings, node.internal_ips if node else ())[0]
 
 
 def libc(snapshot: Snapshot, pod: Pod | None) -> str:

@@ -183,7 +183,7 @@ def _kubelet(case: Case) -> Answer:
         node_resolv_conf=kubelet["resolvConf"],
     )
     (pod,) = Snapshot(case["objects"], settings).pods.values()
-    conf, events = podfiles.resolv_conf(pod, settings, kubelet.get("nodeIPs", ()))
+    conf, events = podfiles.resolv_conf(pod.obj, settings, kubelet.get("nodeIPs", ()))
     wanted = case.get("events", [])
     expect = {**case["expect"], "options": sorted(case["expect"]["options"])}
     expected = (expect, [(e["type"], e["reason"]) for e in wanted])
