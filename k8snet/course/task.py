@@ -23,9 +23,9 @@ MODULES = (
     "model", "services", "datapath", "names", "ingress_policy", "egress_policy", "outside", "wiring", "incidents", "capstone",
 )  # fmt: skip
 
-_MANIFESTS = "Answer with manifests. Lines `kubectl …` may stand before them and run first."
+_MANIFESTS = "Answer with manifests, with lines `kubectl …` (these run first), or with both."
 _LINES = "Answer with one line each, `key: value`:\n"
-_STATIONS = "\n\nThe station is the place where the packet ends. In the order of the diagnosis:\n\n{stations}"
+_STATIONS = "\n\nThe station is the place where the packet ends. In the order in which a packet meets them:\n\n{stations}"
 
 # For each kind how its answer is written, below the task's own text.
 FORMS: Mapping[str, str] = {
@@ -41,19 +41,20 @@ FORMS: Mapping[str, str] = {
     "explain": "{options}\n\nAnswer with one line, `rule: NUMBER`.",
     "probes": "Find out with at most {most} probes, one a line: `kubectl …`, or `POD$ curl -sS …` for a command in a Pod of "
     "namespace default, `NAMESPACE/POD$ …` in one of another namespace (also `outside$`, `node/NAME$`). `kubectl get KIND "
-    "NAME -o yaml` shows an object whole. A line that is no probe costs nothing. They go into the cell `%%probes`, the fix "
-    "into the next. {edits}" + _MANIFESTS,
+    "NAME -o yaml` shows an object whole. They go into the cell `%%probes`. Each run of it begins on a fresh cluster, and only the "
+    "lines that stand there at the end count; a comment, or a line that names neither a Pod nor a command, costs nothing. "
+    "The fix goes into the next cell. {edits}" + _MANIFESTS,
 }
 KINDS = tuple(FORMS)
 NAMELESS = "\n\nThis small cluster has no DNS server: call by address."
 
-# The stations of a request, in the order of the diagnosis ladder: what a learner may point at.
+# The stations of a request, in the order in which its packet meets them: what a learner may point at.
 STATIONS: Mapping[str, str] = {
     "name": "the name has no address, or the question for it gets no answer (`dns` in a trace)",
-    "egress": "the client's egress policy drops it (`policy` in a trace, with Egress)",
     "service": "a rule made for the Service refuses or drops it (`proxy` in a trace)",
+    "egress": "the client's egress policy drops it, asked with the address and port of the Pod (`policy`, with Egress)",
     "network": "no rule wants it and no machine has its address, or a route, tunnel or link fails (`wiring` in a trace)",
-    "ingress": "the target's ingress policy drops it (`policy` in a trace, with Ingress)",
+    "ingress": "the target's ingress policy drops it (`policy`, with Ingress)",
     "socket": "it arrives, but nothing listens there (`listener` in a trace)",
 }
 OUTCOMES = ("delivered", "refused", "timed out", "name not found", "no route")
@@ -122,7 +123,7 @@ class Scenario:
             "port": self.port,
             "most": self.most,
             "fields": counted(self.most, "field"),
-            "edits": f"The fix may change {counted(self.edits, 'field')} at most. " if self.edits else "",
+            "edits": self._bound(),
             "given": f"```yaml\n{self.given.strip()}\n```",
             "lines": f"```yaml\n{self.lines}\n```",
             "manifests": f"```yaml\n{self.manifests.strip()}\n```",
@@ -132,6 +133,15 @@ class Scenario:
             + "\n```",
             **self.values,
         }
+
+
+    def _bound(self) -> str:
+        """How much the fix of a hunt may change."""
+        if not self.edits:
+            return ""
+        small = ", or add one small object" if self.edits >= 10 else ""
+        again = "What is deleted and made anew counts by what differs afterwards."
+        return f"The fix may change {counted(self.edits, 'field')} at most{small}. {again} "
 
 
 @dataclass(frozen=True)

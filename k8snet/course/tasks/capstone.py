@@ -16,7 +16,7 @@ from k8snet.course.tasks.incidents import EDGE, ROLES, WORDS
 
 def _exit_code(client: str, url: str) -> Callable[[Cluster], int]:
     def find(cluster: Cluster) -> int:
-        return cluster.pod(client).curl(f"-sS -m 5 {url}").exit_code
+        return cluster.pod(client).curl(f"-sS -m 10 {url}").exit_code
 
     return find
 

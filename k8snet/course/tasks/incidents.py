@@ -106,6 +106,7 @@ def expected(world: str, v: Mapping[str, Any]) -> tuple[Expectation, ...]:
     service = f"service/{team}/{app}"
     return (
         Only(client, v["target"], port, f"{team}/{app}", answered),
+        Connects(f"{v['home']}-2/{v['client']}-2", service, v["front"], name=f"{v['home']}-2/{v['client']}-2 is answered, too"),
         *(Connects(pod, service, v["front"], "timed out", name=f"{pod} is not answered by {app}")
           for pod in (f"{v['home']}/{v['helper']}", f"{team}/{v['other']}")),
         Connects(client, f"pod/{team}/{v['other']}", v["port"], "timed out", name=f"{client} reaches no other Pod"),
