@@ -134,7 +134,7 @@ def test_the_check_of_a_prediction_does_not_tell_what_is_right_before_the_last_h
     assert "✓ outcome" in text and "✗ station" in text and f"station is not {wrong}." in text
     assert f"station is {station}" not in text and "<img" not in check(LINES)._repr_html_()
     exercise._answer(LINES, f"outcome: {outcome}\nstation: the wall")
-    assert "`the wall` is none of the words for station: name, egress, " in str(check(LINES))
+    assert "`the wall` is none of the words for station: name, service, " in str(check(LINES))
     exercise._answer(LINES, f"outcome: {outcome}")
     assert "the line `station: …` is missing." in str(check(LINES))
     for _ in range(3):
