@@ -37,7 +37,7 @@ def test_begin_says_what_there_is_to_do():
 def test_a_task_is_shown_as_markdown_with_how_to_answer():
     text = show(WRITE)._repr_markdown_()
     assert text == repr(show(WRITE)) and text.startswith("**Let one role in** (4 points)")
-    assert "Answer with manifests." in text
+    assert "Answer with manifests, with lines" in text
     assert "- `outcome`: one of delivered" in str(show(LINES)) and "- `socket`: " in str(show(LINES))
 
 
