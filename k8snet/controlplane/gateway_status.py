@@ -178,14 +178,13 @@ def backend(snapshot: Snapshot, namespace: str, b: Spec) -> tuple[str, routes.Ba
     """What a backendRef of a route in *namespace* leads to, and the reason if it cannot be used at all (else empty)."""
     group, kind, target = b.get("group") or "", b.get("kind", "Service"), b.get("namespace") or namespace
     found = routes.backend(snapshot, target, b["name"], b.get("port") or 0)
-    reason = "BackendNotFound" if found.missing else ""
     if (group, kind) != ("", "Service"):
-        reason, why = "InvalidKind", f"{kind}{'.' + group if group else ''} is no kind that can be a backend"
-        found = replace(found, problem=why)
-    elif not granted(snapshot, "HTTPRoute", namespace, "Service", target, b["name"]):
+        why = f"{kind}{'.' + group if group else ''} is no kind that can be a backend"
+        return "InvalidKind", replace(found, problem=why)
+    if not granted(snapshot, "HTTPRoute", namespace, "Service", target, b["name"]):
         why = f"no ReferenceGrant in {target} lets HTTPRoutes of {namespace} use Service {b['name']}"
-        reason, found = "RefNotPermitted", replace(found, problem=why)
-    return reason, found
+        return "RefNotPermitted", replace(found, problem=why)
+    return "BackendNotFound" if found.missing else "", found
 
 
 def granted(snapshot: Snapshot, kind: str, namespace: str, to_kind: str, target: str, name: str) -> bool:

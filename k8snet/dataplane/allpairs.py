@@ -85,7 +85,7 @@ class Slots:
         name, start, stop = f"IPv{network.version}", int(network[0]), int(network[-1]) + 1
         edges = [start, *(c for c in self.cuts[name] if start < c < stop), stop]
         spans = [(str(_ADDRESS[name](a)), str(_ADDRESS[name](b - 1))) for a, b in pairwise(edges)]
-        return [End(f"{a}-{b}" if len(spans) > 1 else str(network), Peer.ip(a)) for a, b in spans]
+        return [End(f"{a}-{b}" if len(spans) > 1 else str(network), Peer(a)) for a, b in spans]
 
 
 def _rules(policies: Iterable[Policy]) -> Iterator[Rule]:

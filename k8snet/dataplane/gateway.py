@@ -259,19 +259,16 @@ def table(snapshot: Snapshot, gateway: str = "") -> str:
     *gateway*: ``namespace/name`` of one; empty: all.
     """
     rows = [("GATEWAY", "LISTENER", "HOST", "MATCH", "BACKENDS", "RULE")]
-    for key, g in attachments(snapshot).gateways.items():
-        for li in g.listeners if gateway in ("", key) else ():
-            name = f"{li.name} ({li.protocol} {li.port})" + ("" if li.serves else " not programmed")
-            entries = [(m, h) for m in matches(li) for h in m.hostnames]
-            for m, h in sorted(entries, key=lambda e: e[0].precedence(e[1])):
-                shares = _shares(snapshot, li, m, Request("HOST", m.path), "")
-                gets = [f"{s.of:.0%} {s.backend or f'{s.status} {s.location or s.why}'}" for s in shares]
-                rows.append((key, name, h or "*", str(m), ", ".join(gets), str(m.rule)))
-            for other, hostnames in li.attached:
-                if other["kind"] != "HTTPRoute":
-                    rows += [
-                        (key, name, h or "*", other["kind"], "(not simulated)", str(ref(other))) for h in hostnames
-                    ]
-            if not li.attached:
-                rows.append((key, name, li.hostname or "*", "(no route)", "404", str(li.rule)))
+    known = attachments(snapshot).gateways.items()
+    for key, li in ((key, li) for key, g in known if gateway in ("", key) for li in g.listeners):
+        start = key, f"{li.name} ({li.protocol} {li.port})" + ("" if li.serves else " not programmed")
+        entries = [(m, h) for m in matches(li) for h in m.hostnames]
+        for m, h in sorted(entries, key=lambda e: e[0].precedence(e[1])):
+            shares = _shares(snapshot, li, m, Request("HOST", m.path), "")
+            gets = [f"{s.of:.0%} {s.backend or f'{s.status} {s.location or s.why}'}" for s in shares]
+            rows.append((*start, h or "*", str(m), ", ".join(gets), str(m.rule)))
+        others = [(ref(r), h) for r, names in li.attached if r["kind"] != "HTTPRoute" for h in names]
+        rows += [(*start, h or "*", r.kind, "(not simulated)", str(r)) for r, h in others]
+        if not li.attached:
+            rows.append((*start, li.hostname or "*", "(no route)", "404", str(li.rule)))
     return columns(rows)

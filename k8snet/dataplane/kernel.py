@@ -174,14 +174,14 @@ def _peer(c: Crossing, ip: str) -> policy.Peer:
     """Who has an address, as this node's policy rules know it."""
     pod = c.log.wiring.holder(c.node.name, ip)
     if pod is not None:
-        return policy.Peer.pod(pod, ip)
-    return policy.Peer.node(c.node, ip) if c.netns.owns(ip) else policy.peer_at(c.log.moment.snapshot, ip)
+        return policy.Peer.of(pod, ip)
+    return policy.Peer.of(c.node, ip) if c.netns.owns(ip) else policy.peer_at(c.log.moment.snapshot, ip)
 
 
 def _policy_lets_pass(c: Crossing) -> bool:
     """The plugin's rules: egress of the Pod that it comes from, ingress of the Pod that it goes to, if they are here."""
     snapshot, packet, sides = c.log.moment.snapshot, c.packet, []
-    ends = (_peer(c, packet.src) if c.sender is None else policy.Peer.pod(c.sender, packet.src), _peer(c, packet.dst))
+    ends = (_peer(c, packet.src) if c.sender is None else policy.Peer.of(c.sender, packet.src), _peer(c, packet.dst))
     if c.sender is not None:
         sides.append(policy.side(snapshot, EGRESS, *ends, packet.dport, packet.protocol))
     if c.fate == "forward" and c.log.wiring.holder(c.node.name, packet.dst):

@@ -94,7 +94,7 @@ def _types_surprise(snapshot: Snapshot, policy: Policy) -> Iterator[Finding]:
 def _dns_forgotten(snapshot: Snapshot, policy: Policy) -> Iterator[Finding]:
     dns = [p for p in _pods(snapshot) if p.namespace == "kube-system" and p.labels.get("k8s-app") == "kube-dns"]
     for pod in _selected(snapshot, policy) if EGRESS in policy.rules and dns else ():
-        udp, tcp = (side(snapshot, EGRESS, Peer.pod(pod), Peer.pod(dns[0]), 53, p) for p in ("UDP", "TCP"))
+        udp, tcp = (side(snapshot, EGRESS, Peer.of(pod), Peer.of(dns[0]), 53, p) for p in ("UDP", "TCP"))
         if not udp:
             what = "allows DNS by TCP alone" if tcp else "does not allow DNS"
             text = f"{what}: Pod {pod.key} cannot resolve names"

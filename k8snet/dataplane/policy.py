@@ -34,19 +34,9 @@ class Peer:
     who: Pod | Node | None = None
 
     @classmethod
-    def pod(cls, pod: Pod, address: str = "") -> Peer:
-        """A Pod, by one of its addresses (the primary one if not said)."""
-        return cls(address or pod.ip, pod)
-
-    @classmethod
-    def node(cls, node: Node, address: str = "") -> Peer:
-        """A node itself: kubelet, and whatever else runs on its own network."""
-        return cls(address or node.ip, node)
-
-    @classmethod
-    def ip(cls, address: str) -> Peer:
-        """An address that belongs to no Pod and no node."""
-        return cls(normal(address))
+    def of(cls, who: Pod | Node, address: str = "") -> Peer:
+        """A Pod, or a node itself (kubelet and the like), by one of its addresses (the primary one if not said)."""
+        return cls(address or who.ip, who)
 
     @property
     def workload(self) -> Pod | None:
@@ -94,7 +84,7 @@ def peer(snapshot: Snapshot, text: str) -> Peer:
         elsewhere = sorted(p.key for p in snapshot.pods.values() if p.name == name)
         hint = f"there is {', '.join(elsewhere[:3])}; a name alone means namespace default" if elsewhere else ""
         raise ApiError(404, "NotFound", f'pods "{name}" not found', hint=hint)
-    return Peer.pod(pod)
+    return Peer.of(pod)
 
 
 @dataclass(frozen=True, slots=True)

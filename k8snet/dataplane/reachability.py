@@ -136,10 +136,9 @@ class Reachability:
 
     def diff(self, after: Reachability) -> Difference:
         """What changes between this and a later state, for the ends that both have."""
-        clients, servers = (
-            tuple(n for n in before if n in set(later))
-            for before, later in ((self.clients, after.clients), (self.servers, after.servers))
-        )
+        known = frozenset(after.clients)
+        clients = tuple(c for c in self.clients if c in known)
+        servers = tuple(s for s in self.servers if s in after._column)
         columns = [(self._column[s], after._column[s]) for s in servers]
         pairs = ((self.row(c), after.row(c)) for c in clients)
         return Difference(clients, servers, tuple("".join(_sign(b[i], a[j]) for i, j in columns) for b, a in pairs))
@@ -269,7 +268,7 @@ def reachability(
     Raises ApiError NotFound for a Pod that is not there.
     """
     protocol, slots = protocol.upper(), allpairs.Slots(compiled(snapshot).all)
-    pods = [End(p.key, Peer.pod(p)) for p in snapshot.pods.values() if not p.finished]
+    pods = [End(p.key, Peer.of(p)) for p in snapshot.pods.values() if not p.finished]
 
     def ends(names: Iterable[str]) -> list[End]:
         return [end for name in names for end in _ends_of(snapshot, slots, name)]
