@@ -157,7 +157,7 @@ class Cluster:
         return nearest_miss(self.snapshot, verdict)
 
     def reachability(self, port: int, protocol: str = "TCP", **ends: Iterable[str]) -> Reachability:
-        """All pairs for one port and protocol, as policy decides: ``.plot()``, ``.diff(later)``, ``.find(…)``.
+        """All pairs for one port and protocol, as policy decides: ``.plot()``, ``.diff(later)``.
 
         ``clients``, ``servers`` (Pods, addresses, CIDRs) and ``outside`` (CIDRs) choose other ends than every Pod; the
         DNS Pods of a cluster that was not loaded are left out unless they are named.

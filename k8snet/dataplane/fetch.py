@@ -55,14 +55,7 @@ class Exchange:
 
 
 def fetch(
-    moment: Moment,
-    client: Client,
-    host: str,
-    request: Request,
-    *,
-    port: int = 0,
-    address: str = "",
-    insecure: bool = False,
+    moment: Moment, client: Client, host: str, request: Request, port: int, address: str = "", insecure: bool = False
 ) -> Exchange:
     """Send one request to the server that *host* names and say how it went.
 

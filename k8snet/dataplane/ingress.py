@@ -89,7 +89,10 @@ def route(snapshot: Snapshot, controllers: Iterable[str], request: Request) -> D
     """What the proxy of *controllers* (``spec.controller`` values) does with *request*: one share, or 404 or 503."""
     table = compiled(snapshot, frozenset(controllers))
     shown = certificate(snapshot, table, request.sni) if request.scheme == "https" else None
-    host, path, best = request.hostname, request.pathname, best_host(table, request.hostname)
+    host, path = request.hostname, request.pathname
+    # The most precise host: equal, wildcard, none (""). There is no falling back to a less precise one.
+    taking = [h for h in table.hosts if not h or routes.one_label(h, host)]
+    best = max(taking, key=lambda h: (h == host, bool(h)), default=None)
 
     def problem(r: Route) -> str:
         if r.host == best:
@@ -115,13 +118,6 @@ def route(snapshot: Snapshot, controllers: Iterable[str], request: Request) -> D
     if best is None:
         why = f"no rule is for host {host}" if table.hosts else "the controller serves no Ingress at all"
     return answered(404, why, None, lost, shown)
-
-
-def best_host(table: Table, host: str) -> str | None:
-    """The host in the table that takes *host* most precisely: equal, wildcard, or none (``""``). There is no fall-back
-    to a less precise one. None if no rule takes it."""
-    taking = [h for h in table.hosts if not h or routes.one_label(h, host)]
-    return max(taking, key=lambda h: (h == host, bool(h)), default=None)
 
 
 def _beaten(r: Route, winner: Route) -> str:

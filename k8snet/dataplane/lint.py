@@ -19,6 +19,7 @@ from k8snet.manifests.addresses import in_cidr, parse_cidr
 from k8snet.manifests.kinds import Ref
 from k8snet.manifests.selectors import Selector
 
+# What to do about each fault.
 ADVICE = {
     "": "Compare with kubectl get pods --show-labels",
     "F17": "Allow 53 UDP and TCP to the Pods k8s-app=kube-dns of namespace kube-system",
@@ -44,13 +45,8 @@ class Finding:
     ref: Ref
     text: str
 
-    @property
-    def advice(self) -> str:
-        """What to do about it."""
-        return ADVICE[self.fault]
-
     def __str__(self) -> str:
-        return f"{self.ref}: {self.fault + ': ' if self.fault else ''}{self.text}. {self.advice}."
+        return f"{self.ref}: {self.fault + ': ' if self.fault else ''}{self.text}. {ADVICE[self.fault]}."
 
 
 def lint(snapshot: Snapshot) -> tuple[Finding, ...]:

@@ -7,7 +7,7 @@ can tell apart are one group. Two things stand beside the groups: a Pod reaches 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import itemgetter
@@ -119,20 +119,6 @@ class Reachability:
         names = self.servers if direction == INGRESS else self.clients
         mask, group_of = self.solution.isolated[direction], self.solution.group_of
         return tuple(n for n in names if isinstance(self.ends[n].peer.who, Pod) and not mask >> group_of[n] & 1)
-
-    def find(
-        self, expected: Mapping[Pair, bool] | Callable[[str, str], bool | None]
-    ) -> tuple[str, str, Verdict] | None:
-        """The first client and server that are not as expected, with the verdict that says why; None if all are.
-
-        *expected* maps (client, server) to True or False, or is a function of both that answers None for "no matter".
-        """
-        asked = expected if callable(expected) else lambda *pair: expected.get(pair)
-        for client in self.clients:
-            for server, cell in zip(self.servers, self.row(client), strict=True):
-                if asked(client, server) not in (None, cell == "."):
-                    return client, server, self.why(client, server)
-        return None
 
     def diff(self, after: Reachability) -> Difference:
         """What changes between this and a later state, for the ends that both have."""

@@ -103,16 +103,6 @@ def test_a_difference_counts_leaks_and_blocks_and_knows_new_pods():
     assert row[strict.servers.index("default/my-app")] == "+"
 
 
-def test_an_expectation_is_met_or_there_is_a_counterexample():
-    found = reachability(shop(SEED_POLICY), 5432)
-    client, server, verdict = found.find(lambda c, s: False if s == "default/db" and c != s else None)
-    assert (client, server, bool(verdict)) == ("default/frontend", "default/db", True)
-    assert (
-        found.find({("default/visitor", "default/my-app"): False, ("default/frontend", "default/my-app"): True}) is None
-    )
-    assert found.find({("default/visitor", "default/my-app"): True})[1] == "default/my-app"
-
-
 def test_outside_ranges_are_cut_where_rules_tell_addresses_apart():
     text = "podSelector: {}\ningress: [{from: [{ipBlock: {cidr: 203.0.113.0/25, except: [203.0.113.64/26]}}]}]"
     found = reachability(shop(text), 80, clients=["203.0.113.0/24", "198.51.100.9"], servers=["db"])
