@@ -94,9 +94,13 @@ class Reachability:
         """The cells as a numpy array of booleans: row i, column j says whether client i may connect to server j."""
         import numpy as np
 
-        signs = np.frombuffer("".join(self.rows()).encode(), np.uint8)
-        cells: NDArray[np.bool_] = signs.reshape(len(self.clients), len(self.servers)) == ord(".")
-        return cells
+        text = "".join(self.solution.rows).encode()
+        groups = np.frombuffer(text, np.uint8).reshape(len(self.solution.rows), -1) == ord(".")
+        lines, columns = ([self.solution.group_of[n] for n in names] for names in (self.clients, self.servers))
+        result: NDArray[np.bool_] = groups[:, columns][lines]
+        for i, client in enumerate(self.clients):
+            result[i, self._always(client)] = True
+        return result
 
     def allowed(self, client: str, server: str) -> bool:
         """One cell."""
