@@ -225,6 +225,8 @@ def test_routes_of_other_kinds_are_counted_where_they_attach() -> None:
     s = snapshot(gw, passed, route("refused", matching("a")))
     assert attachments(s).gateways["default/gw"].status["listeners"][0]["attachedRoutes"] == 1
     assert conditions_of_route(s, "default/refused")["Accepted"] == ("False", "NotAllowedByListeners")
+    (line,) = gateway.table(s).splitlines()[1:]
+    assert "*     TLSRoute  (not simulated)  tlsroute/default/passed" in line, "it has no paths to show"
 
 
 def test_a_gateway_whose_class_does_not_exist_is_nobodys() -> None:
