@@ -71,8 +71,8 @@ class Api:
     # writing
 
     def create(self, obj: Object, dry_run: bool = False, checked: bool = False) -> Object:
-        """Store a new object; one that is known to be good (*checked*) is not validated. Raises ApiError (BadRequest,
-        NotFound, Forbidden, Invalid, AlreadyExists)."""
+        """Store a new object; one that is decoded, filled in and known to be good (*checked*) is taken as it is. Raises
+        ApiError (BadRequest, NotFound, Forbidden, Invalid, AlreadyExists)."""
         new = self._admitted(obj, None, checked)
         if self._plane.store.at(key_of(new)) is not None:
             kind, name = KINDS[new["kind"]], new["metadata"]["name"]
@@ -147,7 +147,8 @@ class Api:
         new = obj if checked else decode.strict(obj)
         if old is None and KINDS[new["kind"]].namespaced:
             self._check_namespace(new)
-        new = admission.admit(self._plane.store, self._plane.settings, defaults.fill(new), old)
+        filled = new if checked else defaults.fill(new)
+        new = admission.admit(self._plane.store, self._plane.settings, filled, old)
         if found := [] if checked else validation.errors(new, old):
             raise validation.refuse(new, found)
         return new

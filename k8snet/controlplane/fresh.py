@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from k8snet.controlplane import filled, table
 from k8snet.controlplane.nodes import pod_ranges
+from k8snet.manifests import defaults
 from k8snet.manifests.addresses import in_cidr
 from k8snet.manifests.kinds import Object
 
@@ -35,4 +36,4 @@ def fill(plane: ControlPlane, nodes: int) -> None:
         "$DNS_IP": next((ip for ip in settings.cluster_dns if in_cidr(ip, str(services))), str(services[10])),
     }
     for obj in parts["always"] + (parts["dns"] if settings.dns else []):
-        plane.api.create(filled(obj, values), checked=True)
+        plane.api.create(defaults.fill(filled(obj, values)), checked=True)

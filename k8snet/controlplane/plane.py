@@ -149,6 +149,8 @@ class ControlPlane:
         """The work queue of *controller*: the keys that *watches* finds, by kind, for each object that changed since
         it asked last (for what it was and for what it is), and those whose appointment has come."""
         since, keys = self.unread(controller), set[Key]()
+        if since == self.store.version and not self._appointments:
+            return []
         for kind, find in watches.items():
             for event in self.store.watch(kind, since):
                 keys.update(find(event.obj))

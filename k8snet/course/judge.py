@@ -23,7 +23,7 @@ from k8snet.course.draw import join
 from k8snet.course.expect import Goal, caller, connect, must, share, told
 from k8snet.course.task import OUTCOMES, STATIONS, SYNONYMS, AnyOf, Scenario, Task, counted
 from k8snet.dataplane.trace import Trace
-from k8snet.manifests import decode, reader
+from k8snet.manifests import decode, defaults, reader
 from k8snet.manifests.errors import KubernetesError
 from k8snet.manifests.kinds import KINDS, Object
 
@@ -133,7 +133,7 @@ def _read(document: str) -> tuple[tuple[Object, Object], ...]:
             raise ValueError(f"the starting cluster cannot be made: {found.error}")
         place = {"namespace": "default"} if KINDS[found.obj["kind"]].namespaced else {}
         obj = {**found.obj, "metadata": {**place, **found.obj["metadata"]}}
-        objects.append((obj, decode.strict(patching.with_last_applied(obj))))
+        objects.append((obj, defaults.fill(decode.strict(patching.with_last_applied(obj)))))
     return tuple(objects)
 
 

@@ -41,7 +41,9 @@ def conf_of(
     dns=("10.96.0.10",),
     **spec,
 ):
-    return podfiles.resolv_conf(pod("p", "shop", **spec), Settings(node_resolv_conf=node_file, cluster_dns=dns), node_ips)
+    return podfiles.resolv_conf(
+        pod("p", "shop", **spec), Settings(node_resolv_conf=node_file, cluster_dns=dns), node_ips
+    )
 
 
 # resolv.conf
