@@ -35,13 +35,12 @@ class Flow:
         return replace(packet, src=to.src, sport=to.sport, dst=to.dst, dport=to.dport)
 
 
-def remember(moment: Moment, node: str, first: Packet, after: Packet) -> Flow:
+def remember(moment: Moment, node: str, first: Packet, after: Packet) -> None:
     """Enter a new connection into a node's table. Packets of both directions find it from now on."""
     table = moment.conntrack.setdefault(node, {})
     flow = Flow(first, after, moment.now)
     table[first.flow] = flow
     table.setdefault(after.reply().flow, flow)
-    return flow
 
 
 def recall(moment: Moment, node: str, packet: Packet) -> Packet | None:

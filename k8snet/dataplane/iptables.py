@@ -28,20 +28,14 @@ TOP_LEVEL = {
 # From the kernel's own chains to kube-proxy's: where, to which chain, for new connections only (NEW) or all, comment.
 # kube-proxy puts each in front of what is there, one after another, so the last one comes to stand first.
 JUMPS = """\
-filter INPUT   KUBE-EXTERNAL-SERVICES NEW kubernetes externally-visible service portals
-filter FORWARD KUBE-EXTERNAL-SERVICES NEW kubernetes externally-visible service portals
-filter INPUT   KUBE-NODEPORTS         all kubernetes health check service ports
-filter FORWARD KUBE-SERVICES          NEW kubernetes service portals
-filter OUTPUT  KUBE-SERVICES          NEW kubernetes service portals
-filter FORWARD KUBE-FORWARD           all kubernetes forwarding rules
-filter INPUT   KUBE-PROXY-FIREWALL    NEW kubernetes load balancer firewall
-filter OUTPUT  KUBE-PROXY-FIREWALL    NEW kubernetes load balancer firewall
-filter FORWARD KUBE-PROXY-FIREWALL    NEW kubernetes load balancer firewall
-nat OUTPUT      KUBE-SERVICES    all kubernetes service portals
-nat PREROUTING  KUBE-SERVICES    all kubernetes service portals
-nat POSTROUTING KUBE-POSTROUTING all kubernetes postrouting rules
-filter INPUT  KUBE-FIREWALL all
-filter OUTPUT KUBE-FIREWALL all"""
+filter INPUT,FORWARD        KUBE-EXTERNAL-SERVICES NEW kubernetes externally-visible service portals
+filter INPUT                KUBE-NODEPORTS         all kubernetes health check service ports
+filter FORWARD,OUTPUT       KUBE-SERVICES          NEW kubernetes service portals
+filter FORWARD              KUBE-FORWARD           all kubernetes forwarding rules
+filter INPUT,OUTPUT,FORWARD KUBE-PROXY-FIREWALL    NEW kubernetes load balancer firewall
+nat    OUTPUT,PREROUTING    KUBE-SERVICES          all kubernetes service portals
+nat    POSTROUTING          KUBE-POSTROUTING       all kubernetes postrouting rules
+filter INPUT,OUTPUT         KUBE-FIREWALL          all"""
 
 # Options, spelt as kube-proxy does. A condition is an option and its value.
 FROM, TO, PORT, PROTOCOL, COMMENT = "-s", "-d", "--dport", "-m {0} -p", "-m comment --comment"
@@ -86,10 +80,11 @@ def tables(snapshot: Snapshot, node: str, family: str = "IPv4") -> dict[str, lis
 def jumps(table: str) -> list[Rule]:
     """The rules that lead from the kernel's own chains of a table to kube-proxy's."""
     lines = [line.split(maxsplit=4) for line in reversed(JUMPS.splitlines()) if line.startswith(f"{table} ")]
-    return [
-        rule(f"{table} {hook}", (STATE, "NEW") if state == "NEW" else None, *((COMMENT, c) for c in comment), target=to)
-        for _, hook, to, state, *comment in lines
-    ]
+    made = []
+    for _, hooks, chain, state, *comment in lines:
+        conditions = ((STATE, "NEW") if state == "NEW" else None, *((COMMENT, c) for c in comment))
+        made += [rule(f"{table} {hook}", *conditions, target=chain) for hook in hooks.split(",")]
+    return made
 
 
 def _first(proxy: Proxy) -> Iterator[Rule]:

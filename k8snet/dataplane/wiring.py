@@ -128,8 +128,9 @@ class Netns:
     def route(self, ip: str) -> Route | None:
         """The route with the longest prefix that holds *ip*; of two equal ones the first in the table."""
         address = parse_ip(ip)
-        tables = self._tables.items() if address else ()
-        found = (t.get(int(address) >> n << n) for (v, n), t in tables if address and v == address.version)
+        if address is None:
+            return None
+        found = (t.get(int(address) >> n << n) for (v, n), t in self._tables.items() if v == address.version)
         return next(filter(None, found), None)
 
     def address_on(self, device: str, ip: str) -> str:
