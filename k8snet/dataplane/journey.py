@@ -1,11 +1,10 @@
-"""A packet's journey, as a person asks for it: one connection followed from connect() to the answer, or many counted.
+"""A packet's journey, as a person asks for it: one connection followed from connect() to the answer.
 
 The way itself is in `walk`; nothing is decided here.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 
 from k8snet.dataplane.client import Client
@@ -26,7 +25,7 @@ def connect(
     protocol: str = "TCP",
     *,
     size: int = SMALL,
-    sport: int | None = None,
+    sport: int = 0,
 ) -> Trace:
     """Open one connection (TCP, UDP, SCTP) to an IP address, or ping it (ICMP), and follow it there and back.
 
@@ -35,10 +34,8 @@ def connect(
     """
     protocol, target = protocol.upper(), normal(target)
     walk = Walk(moment, client)
-    packet = Packet(walk.source_for(target), sport or 0, target, 0 if protocol == "ICMP" else port, protocol, size)
-    if sport is None:
-        packet = packet.with_source(packet.src, _free_port(walk, packet))
-    return _told(walk, packet)
+    number = 0 if protocol == "ICMP" else port
+    return _told(walk, Packet(walk.source_for(target), sport, target, number, protocol, size))
 
 
 def again(moment: Moment, trace: Trace) -> Trace:
@@ -57,14 +54,6 @@ def again(moment: Moment, trace: Trace) -> Trace:
     return later
 
 
-def connections(
-    moment: Moment, client: Client, target: str, port: int, protocol: str = "TCP", n: int = 100
-) -> Counter[str]:
-    """Who answered *n* new connections, as a histogram: by server, and by the kind of outcome where nobody did."""
-    outcomes = (connect(moment, client, target, port, protocol).outcome for _ in range(n))
-    return Counter(o.server if o else o.kind for o in outcomes)
-
-
 def forward(moment: Moment, pod: str, port: int) -> Trace:
     """What ``kubectl port-forward pod/NAME`` reaches: a port on the Pod's own localhost, entered from its node.
 
@@ -73,9 +62,7 @@ def forward(moment: Moment, pod: str, port: int) -> Trace:
     walk = Walk(moment, Client("pod", pod))
     why = "kubectl's connection goes to the API server, and from there the node's kubelet enters the Pod's network."
     walk.log.hop(Place("node", walk.node, "kubelet", walk.node), "forward", why, None)
-    packet = Packet("127.0.0.1", 0, "127.0.0.1", port)
-    packet = packet.with_source(packet.src, _free_port(walk, packet))
-    return _told(walk, packet, f"port-forward to Pod {pod}, port {port}")
+    return _told(walk, Packet("127.0.0.1", 0, "127.0.0.1", port), f"port-forward to Pod {pod}, port {port}")
 
 
 def _free_port(walk: Walk, packet: Packet) -> int:
@@ -90,6 +77,8 @@ def _free_port(walk: Walk, packet: Packet) -> int:
 
 
 def _told(walk: Walk, packet: Packet, request: str = "") -> Trace:
+    if not packet.sport:
+        packet = packet.with_source(packet.src, _free_port(walk, packet))
     outcome = walk.run(packet)
     ping, to = packet.protocol == "ICMP", host_port(packet.dst, packet.dport)
     request = request or f"{walk.client.name} " + (f"pings {packet.dst}" if ping else f"→ {to} {packet.protocol}")

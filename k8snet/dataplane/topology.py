@@ -148,13 +148,10 @@ class Held:
         self.by_health_check_port = {p.health_check_port: p for p in backwards if p.health_check_port}
         self.by_address: dict[tuple[str, int, str], tuple[ProxiedPort, str]] = {}
         for p in backwards:
-            kinds = {
-                "loadbalancer IP": p.load_balancer_ips,
-                "external IP": p.external_ips,
-                "cluster IP": (p.cluster_ip,),
-            }
-            for kind, ips in kinds.items():
-                self.by_address |= {(ip, p.port.port, p.port.protocol): (p, kind) for ip in ips}
+            at = p.port.port, p.port.protocol
+            self.by_address |= {(ip, *at): (p, "loadbalancer IP") for ip in p.load_balancer_ips}
+            self.by_address |= {(ip, *at): (p, "external IP") for ip in p.external_ips}
+            self.by_address[p.cluster_ip, *at] = p, "cluster IP"
 
     def usable(self, port: ProxiedPort, node_name: str) -> Usable:
         """What the proxy on a node may use of a Service port; worked out once."""
