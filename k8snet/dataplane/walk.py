@@ -22,7 +22,7 @@ from k8snet.dataplane.packet import Packet
 from k8snet.dataplane.topology import is_loopback
 from k8snet.dataplane.trace import Outcome, Place
 from k8snet.dataplane.wiring import VXLAN_OVERHEAD, VXLAN_PORT, VXLAN_VNI, Netns, Route
-from k8snet.manifests.addresses import family, host_port, in_cidr
+from k8snet.manifests.addresses import family, host_port
 from k8snet.manifests.errors import ApiError
 
 # Seconds until a client knows: Linux sends a SYN again six times before it gives up (tcp_syn_retries: 127 s to 131 s by
@@ -152,7 +152,7 @@ class Walk:
         if c.fate == "forward":
             return self.leave_node(c)
         if c.fate == "local":
-            device = "lo" if in_cidr(c.packet.dst, "127.0.0.0/8") else "eth0"
+            device = "lo" if is_loopback(c.packet.dst) else "eth0"
             return self.arrive(Place("node", name, device, name), c.netns, c.packet)
         if c.fate == "timed out":
             return self.silence(c.message)

@@ -241,6 +241,12 @@ def test_cluster_ips_do_not_answer_ping() -> None:
     assert hand.connect("client", "web-2", 0, "ICMP")
 
 
+@pytest.mark.parametrize("ip", ["127.0.0.1", "::1"])
+def test_a_node_reaches_its_own_programs_over_loopback(ip: str) -> None:
+    trace = shop().connect("node-1", ip, 10250)
+    assert trace and {h.place.device for h in trace.hops if h.mechanism == "listener"} == {"lo"}
+
+
 def test_three_hundred_connections_are_spread_and_one_connection_is_not() -> None:
     """C29, C30, F47."""
     hand = shop()
