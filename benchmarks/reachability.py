@@ -26,9 +26,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
-from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -191,51 +188,13 @@ def timed(work: Any) -> tuple[Any, float]:
     return result, time.perf_counter() - start
 
 
-@dataclass(frozen=True, slots=True)
-class PortClass:
-    """Ports of one protocol that no rule tells apart, as ranges (first, last)."""
-
-    protocol: str
-    ranges: tuple[tuple[int, int], ...]
-
-    @property
-    def port(self) -> int:
-        """A port of the class, to ask with."""
-        return self.ranges[0][0]
-
-    def __str__(self) -> str:
-        return f"{self.protocol} " + ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in self.ranges)
-
-
-def port_classes(snapshot: Any) -> tuple[PortClass, ...]:
-    """Every (port, protocol) class that any rule distinguishes: a reachability for each is the whole truth."""
-    from k8snet.controlplane.policies import compiled
-    from k8snet.dataplane.policy import DEFINED
-
-    entries = list(
-        dict.fromkeys(p for policy in compiled(snapshot).all for rule in policy.all_rules for p in rule.ports)
-    )
-    found = []
-    for protocol in DEFINED:
-        plain = [(p.first, p.last) for p in entries if p.protocol == protocol and not p.name]
-        names = {p.name for p in entries if p.protocol == protocol and p.name}
-        ports = [p for pod in snapshot.pods.values() for p in pod.ports if p.protocol == protocol]
-        named = {p.port for p in ports if p.name in names}
-        edges = {1, 65536, *(e for a, b in [*plain, *((n, n) for n in named)] for e in (max(a, 1), b + 1))}
-        classes: dict[Any, list[tuple[int, int]]] = defaultdict(list)
-        for a, b in pairwise(sorted(edges)):
-            classes[a if a in named else 0, *(first <= a <= last for first, last in plain)].append((a, b - 1))
-        found += [PortClass(protocol, tuple(ranges)) for ranges in classes.values()]
-    return tuple(found)
-
-
 def whole(folder: Path) -> None:
     """From YAML files to a matrix for every class of ports: the work that is compared with another analyzer."""
     import yaml
 
     from k8snet.controlplane.settings import Settings
     from k8snet.controlplane.snapshot import Snapshot
-    from k8snet.dataplane.reachability import reachability
+    from k8snet.dataplane.reachability import port_classes, reachability
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     objects = [o for path in sorted(folder.glob("*.yaml")) for o in yaml.load_all(path.read_text(), loader)]

@@ -14,6 +14,7 @@ from typing import Any
 from k8snet.controlplane.plane import ControlPlane
 from k8snet.controlplane.settings import NETWORKS, ProxySettings, Settings
 from k8snet.controlplane.snapshot import Snapshot
+from k8snet.dataplane import dns
 from k8snet.dataplane.client import Client
 from k8snet.dataplane.moment import Moment
 from k8snet.dataplane.nearest import NearestMiss, nearest_miss
@@ -167,6 +168,10 @@ class Cluster:
         shown = [p.key for p in self.snapshot.pods.values() if not p.finished and p.namespace != "kube-system"]
         chosen = {} if self.plane.settings.loaded else {"clients": shown, "servers": shown}
         return reachability.reachability(self.snapshot, port, protocol, **{**chosen, **ends})
+
+    def explain_name(self, name: str, qtype: str = "A") -> dns.Explanation:
+        """How the cluster's DNS server reads a complete name: what each label means, and at which one it fails."""
+        return dns.explain(self.snapshot, name, qtype)
 
     def explain_policies(self) -> str:
         """Each NetworkPolicy in a sentence, then what looks odd about them, a line ``odd: …`` for each suspicion."""

@@ -25,7 +25,9 @@ MODULES = (
 
 _MANIFESTS = "Answer with manifests, with lines `kubectl …` (these run first), or with both."
 _LINES = "Answer with one line each, `key: value`:\n"
-_STATIONS = "\n\nThe station is the place where the packet ends. In the order in which a packet meets them:\n\n{stations}"
+_STATIONS = (
+    "\n\nThe station is the place where the packet ends. In the order in which a packet meets them:\n\n{stations}"
+)
 
 # For each kind how its answer is written, below the task's own text.
 FORMS: Mapping[str, str] = {
@@ -133,7 +135,6 @@ class Scenario:
             + "\n```",
             **self.values,
         }
-
 
     def _bound(self) -> str:
         """How much the fix of a hunt may change."""

@@ -218,3 +218,37 @@ def _cover(rectangles: Mapping[int, int], width: int) -> list[int]:
             rows[low.bit_length() - 1] |= servers
             left ^= low
     return rows
+
+
+@dataclass(frozen=True, slots=True)
+class PortClass:
+    """Ports of one protocol that no rule tells apart, as ranges (first, last)."""
+
+    protocol: str
+    ranges: tuple[tuple[int, int], ...]
+
+    @property
+    def port(self) -> int:
+        """A port of the class, to ask with."""
+        return self.ranges[0][0]
+
+    def __str__(self) -> str:
+        return f"{self.protocol} " + ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in self.ranges)
+
+
+def port_classes(snapshot: Snapshot) -> tuple[PortClass, ...]:
+    """Every (port, protocol) class that any rule distinguishes: a reachability for each is the whole truth."""
+    rules = [rule for policy in compiled(snapshot).all for rule in policy.all_rules]
+    entries = list(dict.fromkeys(entry for rule in rules for entry in rule.ports))
+    found = []
+    for protocol in DEFINED:
+        plain = [(p.first, p.last) for p in entries if p.protocol == protocol and not p.name]
+        names = {p.name for p in entries if p.protocol == protocol and p.name}
+        ports = [p for pod in snapshot.pods.values() for p in pod.ports if p.protocol == protocol]
+        named = {p.port for p in ports if p.name in names}
+        edges = {1, 65536, *(e for a, b in [*plain, *((n, n) for n in named)] for e in (max(a, 1), b + 1))}
+        classes: dict[Any, list[tuple[int, int]]] = defaultdict(list)
+        for a, b in pairwise(sorted(edges)):
+            classes[a if a in named else 0, *(first <= a <= last for first, last in plain)].append((a, b - 1))
+        found += [PortClass(protocol, tuple(ranges)) for ranges in classes.values()]
+    return tuple(found)

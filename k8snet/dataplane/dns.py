@@ -294,3 +294,59 @@ def _unique(records: Iterable[Record]) -> list[Record]:
 _BY_TYPE = {
     "A": _addresses, "AAAA": _addresses, "SRV": _srv, "CNAME": _cname, "TXT": _txt, "PTR": _ptr, "SOA": _soa, "NS": _ns,
 }  # fmt: skip
+
+
+# What a name says
+
+
+_MEANINGS = {
+    "svc": ("names of Services", "Namespace", "Service", "endpoint: a hostname, or an address with hyphens"),
+    "pod": ("addresses of Pods", "Namespace", "an address with hyphens"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """How the server reads a name: its zone, then each label from the right, with what it means; and the reply.
+
+    ``failed`` is the number of the label at which reading stops, 0 if it does not.
+    """
+
+    parts: tuple[tuple[str, str], ...]
+    failed: int
+    reply: Answer
+
+    def __str__(self) -> str:
+        width = max(len(label) for label, _ in self.parts)
+        lines = [f"  {label:<{width}}  {text}" for label, text in self.parts]
+        if self.failed:
+            lines[self.failed] = "✗" + lines[self.failed][1:]
+        return "\n".join([self.reply.name, *lines, f"= {self.reply.status}: {self.reply.why}"])
+
+    __repr__ = __str__
+
+
+def explain(snapshot: Snapshot, name: str, qtype: str = "A") -> Explanation:
+    """Which label of a name means what, and at which one it fails."""
+    reply, options = answer(snapshot, name, qtype), snapshot.settings.corefile
+    zone = max((z for z in options.zones if below(z, reply.name)), key=len, default="")
+    if not zone or zone.endswith("arpa."):
+        meaning = "an address, read from the right" if zone else "in no zone of the cluster: forwarded"
+        return Explanation(((reply.name, meaning),), 0, reply)
+    labels = _Question(index(snapshot), reply.name, zone, qtype, (), 0).labels[::-1]
+    meanings = [*_MEANINGS.get("".join(labels[:1]), ("must be svc or pod",))]
+    if len(labels) == 5 and labels[0] == "svc":
+        meanings[3:] = ["protocol of a named port", "name of the port"]
+    meanings += ["stands for nothing here"] * (len(labels) - len(meanings))
+    exist = (_exists(snapshot, labels[:n]) for n in range(1, len(labels) + 1))
+    failed = 0 if _exists(snapshot, labels) else next(n for n, found in enumerate(exist, 1) if not found)
+    return Explanation(((zone, "the cluster's zone"), *zip(labels, meanings, strict=False)), failed, reply)
+
+
+def _exists(snapshot: Snapshot, labels: list[str]) -> bool:
+    """Whether labels, read from the zone leftwards, lead to something."""
+    try:
+        index(snapshot).find(labels[::-1])
+    except NoName:
+        return False
+    return True

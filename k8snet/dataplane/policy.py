@@ -10,10 +10,11 @@ Facts: the API documentation of networking.k8s.io/v1 NetworkPolicy; the kubernet
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import partial
+from html import escape
 from itertools import product
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from k8snet.controlplane.policies import EGRESS, INGRESS, PeerRule, PortRule, Rule, compiled
 from k8snet.controlplane.snapshot import Node, Pod, Snapshot
@@ -171,13 +172,36 @@ class Verdict:
     def __bool__(self) -> bool:
         return bool(self.allowed)
 
-    def __str__(self) -> str:
+    def _title(self) -> str:
         what = f"port {self.port}/{self.protocol}" if self.protocol in DEFINED else self.protocol
-        title = f"{self.source} to {self.destination}, {what}: {_WORD[self.allowed]}"
+        return f"{self.source} to {self.destination}, {what}: {_WORD[self.allowed]}"
+
+    def __str__(self) -> str:
         lines = [*self.egress.lines(), *self.ingress.lines()]
-        return "\n".join([title, *(f"{'  ' * (depth + 1)}{text}" for depth, text in lines)])
+        return "\n".join([self._title(), *(f"{'  ' * (depth + 1)}{text}" for depth, text in lines)])
 
     __repr__ = __str__
+
+    def to_html(self) -> str:
+        """The same account as a list that unfolds, without script or style: it survives in an untrusted notebook."""
+        parts = [f"<p><strong>{escape(self._title())}</strong></p>"]
+        for side in (self.egress, self.ingress):
+            (_, head), *rest = side.lines()
+            items = "".join(f"<li>{'&nbsp;' * 4 * (depth - 1)}{escape(text)}</li>" for depth, text in rest)
+            parts.append(f"<details open><summary>{escape(head)}</summary><ul>{items}</ul></details>")
+        return "".join(parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain data (JSON); references and ends as text."""
+        return {**_plain(self), "allowed": self.allowed, "undefined": self.undefined}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (Ref, Peer)):
+        return str(value)
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
+    return {f.name: _plain(getattr(value, f.name)) for f in fields(value)} if is_dataclass(value) else value
 
 
 def verdict(snapshot: Snapshot, source: Peer, destination: Peer, port: int, protocol: str = "TCP") -> Verdict:

@@ -7,7 +7,7 @@ can tell apart are one group. Two things stand beside the groups: a Pod reaches 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import itemgetter
@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 from k8snet.controlplane.policies import INGRESS, compiled
 from k8snet.controlplane.snapshot import Pod, Snapshot
 from k8snet.dataplane import allpairs, policy
-from k8snet.dataplane.allpairs import End, Solution
+from k8snet.dataplane.allpairs import End, PortClass, Solution, port_classes
 from k8snet.dataplane.policy import DEFINED, Peer, Verdict
 from k8snet.manifests.addresses import parse_cidr
+
+__all__ = ["Difference", "Group", "PortClass", "Reachability", "port_classes", "reachability"]
 
 if TYPE_CHECKING:
     import numpy as np
@@ -124,6 +126,20 @@ class Reachability:
         mask, group_of = self.solution.isolated[direction], self.solution.group_of
         return tuple(n for n in names if isinstance(self.ends[n].peer.who, Pod) and not mask >> group_of[n] & 1)
 
+    def find(
+        self, expected: Mapping[Pair, bool] | Callable[[str, str], bool | None]
+    ) -> tuple[str, str, Verdict] | None:
+        """The first client and server that are not as expected, with the verdict that says why; None if all are.
+
+        *expected* maps (client, server) to True or False, or is a function of both that answers None for "no matter".
+        """
+        for client in self.clients:
+            for server, cell in zip(self.servers, self.row(client), strict=True):
+                wanted = expected(client, server) if callable(expected) else expected.get((client, server))
+                if wanted is not None and wanted != (cell == "."):
+                    return client, server, self.why(client, server)
+        return None
+
     def diff(self, after: Reachability) -> Difference:
         """What changes between this and a later state, for the ends that both have."""
         known = frozenset(after.clients)
@@ -174,6 +190,11 @@ class Reachability:
         return "\n".join([head, *lines, f"  … and {len(names) - 40} more"])
 
     __repr__ = __str__
+
+    def to_dict(self) -> dict[str, Any]:
+        """Rows and names as plain data (JSON)."""
+        names = {"clients": list(self.clients), "servers": list(self.servers)}
+        return {"port": self.port, "protocol": self.protocol, **names, "rows": list(self.rows())}
 
 
 def _kind(end: End, keys: Iterable[str]) -> str:

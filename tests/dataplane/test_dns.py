@@ -383,6 +383,15 @@ def test_ttl(ttl, cache, shown):
     assert answer(snapshot, "web.default.svc.cluster.local").answers[0].ttl == shown
 
 
+def test_explain_says_which_label_failed():
+    text = str(dns.explain(cluster(WEB), "web.nowhere.svc.cluster.local"))
+    assert "✗ nowhere" in text and "there is no Namespace nowhere" in text
+    assert dns.explain(cluster(WEB), "web.default.svc.cluster.local").failed == 0
+    assert dns.explain(cluster(WEB), "default.default.svc.cluster.local").failed == 3
+    assert "forwarded" in str(dns.explain(cluster(WEB), "example.com"))
+    assert "port" in str(dns.explain(cluster(WEB), "_x._tcp.web.default.svc.cluster.local"))
+
+
 def test_a_snapshot_is_indexed_once():
     snapshot = cluster(WEB, *statefulset())
     assert dnsnames.index(snapshot) is dnsnames.index(snapshot)
@@ -419,10 +428,11 @@ SHOP = cluster(WEB, *statefulset((True, False)), external("ext", "www.example.co
 
 
 @given(NAMES, TYPES)
-def test_any_name_gets_an_answer(name, qtype):
+def test_any_name_gets_an_answer_and_an_explanation(name, qtype):
     reply = answer(SHOP, name, qtype)
     assert reply.rcode in ("NOERROR", "NXDOMAIN", "SERVFAIL")
     assert all(isinstance(r.data, str) and r.ttl <= 30 for r in (*reply.answers, *reply.authority))
+    assert str(dns.explain(SHOP, name, qtype))
 
 
 @given(NAMES, st.sampled_from(["A", "AAAA", "SRV", "TXT", "PTR", "MX"]), st.randoms())

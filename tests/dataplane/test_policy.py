@@ -250,6 +250,16 @@ def test_a_rule_whose_peer_fits_shows_the_port_that_does_not():
     assert checks[2].ref.field == "spec.ingress[0].ports[1].protocol"
 
 
+def test_a_verdict_as_data_and_as_html_says_what_the_text_says():
+    verdict = ask(shop(SEED_POLICY), "visitor", "my-app")
+    data = verdict.to_dict()
+    assert (data["allowed"], data["ingress"]["tried"][0]["checks"][0]["met"]) == (False, False)
+    page = verdict.to_html()
+    assert page.count("<details") == 2
+    assert "wants role=frontend" in page
+    assert "<script" not in page
+
+
 # nearest misses
 
 

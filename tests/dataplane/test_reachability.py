@@ -12,12 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.reachability import port_classes
 from k8snet.controlplane.settings import Settings
 from k8snet.controlplane.snapshot import Snapshot
 from k8snet.dataplane import policy
 from k8snet.dataplane.nearest import nearest_miss
-from k8snet.dataplane.reachability import reachability
+from k8snet.dataplane.reachability import port_classes, reachability
 from k8snet.manifests.errors import ApiError
 from tests.dataplane import naive_policy
 from tests.dataplane.policy_objects import SEED_POLICY, namespace, pod, policies, random_cluster, shop
@@ -101,6 +100,16 @@ def test_a_difference_counts_leaks_and_blocks_and_knows_new_pods():
     assert not strict.diff(more)
     row = strict.diff(loose).rows()[strict.clients.index("default/visitor")]
     assert row[strict.servers.index("default/my-app")] == "+"
+
+
+def test_an_expectation_is_met_or_there_is_a_counterexample():
+    found = reachability(shop(SEED_POLICY), 5432)
+    client, server, verdict = found.find(lambda c, s: False if s == "default/db" and c != s else None)
+    assert (client, server, bool(verdict)) == ("default/frontend", "default/db", True)
+    assert (
+        found.find({("default/visitor", "default/my-app"): False, ("default/frontend", "default/my-app"): True}) is None
+    )
+    assert found.find({("default/visitor", "default/my-app"): True})[1] == "default/my-app"
 
 
 def test_outside_ranges_are_cut_where_rules_tell_addresses_apart():
