@@ -13,7 +13,6 @@ from typing import Protocol
 
 from k8snet.cluster import Caller, Cluster
 from k8snet.dataplane import lookup
-from k8snet.dataplane.policy import Verdict
 from k8snet.dataplane.trace import Outcome, Trace
 from k8snet.manifests.addresses import is_ip
 from k8snet.manifests.errors import KubernetesError
@@ -140,14 +139,16 @@ class Matrix:
 
     def goals(self, cluster: Cluster) -> Iterator[Goal]:
         """Two goals: nothing leaks, nothing needed is blocked. The first wrong pair of each is the counterexample."""
-        wrong: dict[bool, list[tuple[str, str, Verdict]]] = {True: [], False: []}
+        wrong: dict[bool, list[tuple[str, str]]] = {True: [], False: []}
         # Servers that stay open to all are not what it is about: they count only where they are blocked.
         guarded = {server for _, server, wanted in self.pairs() if not wanted}
         total = Counter(wanted for _, server, wanted in self.pairs() if server in guarded or not guarded)
+        clients = self.clients or self.pods
+        found = cluster.reachability(self.port, self.protocol, clients=clients, servers=self.pods)
+        rows = dict(zip(clients, found.rows(), strict=True))
         for client, server, wanted in self.pairs():
-            verdict = cluster.allowed(client, server, self.port, self.protocol)
-            if bool(verdict) is not wanted:
-                wrong[wanted].append((client, server, verdict))
+            if (rows[client][self.pods.index(server)] == ".") is not wanted:
+                wrong[wanted].append((client, server))
         for wanted, name in ((False, "nobody else gets through"), (True, "who must get through does")):
             missed = wrong[wanted]
             why, way = self._example(cluster, *missed[0], len(missed) - 1) if missed else ("", None)
@@ -155,7 +156,8 @@ class Matrix:
                 earned = share(len(missed), total[wanted] or len(missed))
                 yield Goal(f"{name} on {self.port}/{self.protocol}", earned, why, way)
 
-    def _example(self, cluster: Cluster, client: str, server: str, verdict: Verdict, more: int) -> tuple[str, Trace]:
+    def _example(self, cluster: Cluster, client: str, server: str, more: int) -> tuple[str, Trace]:
+        verdict = cluster.allowed(client, server, self.port, self.protocol)
         sides = (verdict.ingress, verdict.egress)
         side = next((s for s in sides if (s.policies if verdict else s.allowed is False)), verdict.ingress)
         rule, verb = f" ({side.rule})" if side.rule else "", "still reaches" if verdict else "cannot reach"

@@ -382,18 +382,20 @@ def _matrix(scenario: Scenario, answer: str, probes: str) -> Iterator[Goal]:
         )
         return
     wrong, total = defaultdict(list), Counter[str]()
+    truth_of = dict(zip(pods, cluster.reachability(scenario.port, clients=pods, servers=pods).rows(), strict=True))
     for client, server in permutations(pods, 2):
-        verdict, written = cluster.allowed(client, server, scenario.port), rows[client][pods.index(server)]
-        total["." if verdict else "X"] += 1
-        if written != ("." if verdict else "X"):
-            wrong["." if verdict else "X"].append((server, f"{client} to {server}: {verdict}"))
+        column = pods.index(server)
+        sign = "." if truth_of[client][column] == "." else "X"
+        total[sign] += 1
+        if rows[client][column] != sign:
+            wrong[sign].append((client, server))
     for sign, name in (("X", "what is blocked"), (".", "what gets through")):
         if total[sign]:
-            missed = wrong[sign]
-            server, truth = missed[0] if missed else ("", "")
-            why = (
-                f"{counted(len(missed), 'sign')} should be `{sign}`: look at the column of {server}." if missed else ""
-            )
+            why = truth = ""
+            if missed := wrong[sign]:
+                client, server = missed[0]
+                why = f"{counted(len(missed), 'sign')} should be `{sign}`: look at the column of {server}."
+                truth = f"{client} to {server}: {cluster.allowed(client, server, scenario.port)}"
             yield Goal(name, share(len(missed), total[sign]), why, truth=truth)
 
 

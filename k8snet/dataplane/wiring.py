@@ -13,7 +13,7 @@ import hashlib
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from weakref import WeakKeyDictionary
 
@@ -235,7 +235,7 @@ class Wiring:
 
     def _routes(self, node: Node) -> Iterator[Route]:
         for address in {family(a): a for a in reversed(node.addresses)}.values():
-            network = str(ipaddress.ip_network(self._with_prefix(address), strict=False))
+            network = f"{_nth(self._with_prefix(address), 0)}/{self._with_prefix(address).partition('/')[2]}"
             yield Route(_default(address), "eth0", via=_nth(network, 1), proto="static")
             yield Route(network, "eth0", src=address, proto="kernel", scope="link")
         for block in self.ranges[node.name]:
@@ -310,6 +310,7 @@ def of(snapshot: Snapshot) -> Wiring:
     return _wirings[snapshot]
 
 
+@lru_cache(maxsize=65536)
 def mac(seed: str) -> str:
     """A locally administered MAC address, the same for the same *seed*."""
     return "0a:" + hashlib.sha1(seed.encode()).digest()[:5].hex(":")
@@ -327,6 +328,7 @@ def _default(ip: str) -> str:
     return "::/0" if ":" in ip else "0.0.0.0/0"
 
 
+@lru_cache(maxsize=65536)
 def _nth(cidr: str, n: int) -> str:
     block = ipaddress.ip_network(cidr, strict=False)
     return str(block.network_address + (n if n < block.num_addresses else 0))
