@@ -192,8 +192,9 @@ def service_explorer(cluster: Any, service: str = "my-service", client: str = "f
         for pod in pods:
             if not ready[f"{pod.name} ready"]:
                 _fail_readiness(twin, pod)
-        port = twin.snapshot.services[f"default/{service}"].ports[0].port
-        counts = twin.pod(client).connections(service, port, n=max(1, min(connections, 500)))
+        found = twin.snapshot.services[f"default/{service}"]
+        address = next(iter(found.cluster_ips), service)  # the name is not asked anew for every connection
+        counts = twin.pod(client).connections(address, found.ports[0].port, n=max(1, min(connections, 500)))
         widest = max(counts.values(), default=1)
         lines = [f"{who:<40} {'#' * round(40 * n / widest)} {n}" for who, n in sorted(counts.items(), key=str)]
         return pre("\n".join(lines)), "\n".join(lines)
