@@ -126,9 +126,9 @@ class _Sync:
             reason = "PodInitializing" if connected else "ContainerCreating"
             self.statuses = [containers.waiting(c, reason) for c in containers_of(self.spec)]
         if connected:
-            self.statuses = [self.started(s) for s in self.statuses]
-            self.pod = {**self.pod, "status": {**self.status, "containerStatuses": self.statuses}}
             by_name = {c["name"]: c for c in containers_of(self.spec)}
+            self.statuses = [self.started(self.of_image(s, by_name[s["name"]]["image"])) for s in self.statuses]
+            self.pod = {**self.pod, "status": {**self.status, "containerStatuses": self.statuses}}
             self.statuses = [self.probed(s, by_name[s["name"]]) for s in self.statuses]
         self.write(connected)
 
@@ -155,6 +155,16 @@ class _Sync:
             self.report(event.reason, event.message)
 
     # containers
+
+    def of_image(self, status: Status, image: str) -> Status:
+        """The container started again where its image is another one now. (A dump spells images in its runtime's way.)"""
+        if self.plane.settings.loaded:
+            return status
+        if status["image"] == image or "running" not in status["state"]:
+            return {**status, "image": image}
+        name, end = status["name"], containers.ended(status, self.now, 0)
+        _report(self.plane, self.pod, "Killing", f"Container {name} definition changed, will be restarted", name)
+        return self.start({**status, "image": image, "lastState": end}, status["restartCount"] + 1)
 
     def started(self, status: Status) -> Status:
         """The container running, if it is time for it to be."""

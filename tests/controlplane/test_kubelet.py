@@ -36,6 +36,18 @@ def test_addresses_come_from_the_nodes_range_and_are_used_again(lab):
     assert ip(one, "d") == "10.244.1.2"
 
 
+def test_a_container_whose_image_changes_is_started_again(lab):
+    lab.apply(pod("web"))
+    before = status(lab, "web"), ip(lab, "web")
+    lab.apply(pod("web", image="httpd"))
+    after = status(lab, "web")
+    assert (after["image"], after["restartCount"], ip(lab, "web")) == ("httpd", 1, before[1])
+    assert after["containerID"] != before[0]["containerID"] and after["ready"]
+    assert after["lastState"]["terminated"]["reason"] == "Completed"
+    told = [e["message"] for e in lab.plane.events.all() if e["reason"] == "Killing"]
+    assert told == ["Container c definition changed, will be restarted"]
+
+
 def test_a_restarted_container_keeps_the_pods_address(lab):
     lab.apply(pod("web"))
     before = ip(lab, "web")
