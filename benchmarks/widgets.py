@@ -36,7 +36,7 @@ cluster = shop()
 policy = Path("notebooks/manifests/lesson/allow-app-access.yaml").read_text()"""
 """For each widget its cell, the role and name of a control, and the values that it is given in turn."""
 CHANGES = {
-    "packet tracer, a hop on": ("widgets.packet_tracer(cluster)", "button", "Next (hop)", [None] * 8),
+    "packet tracer, a hop on": ("widgets.packet_tracer(cluster)", "button", "Next", [None] * 8),
     "packet tracer, another target": (
         "widgets.packet_tracer(cluster)",
         "textbox",

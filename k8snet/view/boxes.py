@@ -12,7 +12,7 @@ from k8snet.dataplane.resolver import Lookup
 from k8snet.view import style
 from k8snet.view.display import image
 
-WIDE, HIGH, GAP_X, GAP_Y = 310, 40, 92, 14
+HIGH, GAP_X, GAP_Y, BOLD, SMALL, MOST = 40, 70, 14, 7.6, 6.1, 80
 
 
 @dataclass(frozen=True)
@@ -30,21 +30,29 @@ class Picture:
 
 
 def flow(columns: Sequence[Sequence[tuple[str, str, str]]], arrows: Mapping[tuple[str, str], str]) -> str:
-    """Boxes in columns, joined by labelled arrows. A box is (key, heading, line below); an arrow goes from key to key."""
-    width = len(columns) * (WIDE + GAP_X) - GAP_X + 20
+    """Boxes in columns, joined by labelled arrows. A box is (key, heading, line below); an arrow goes from key to key.
+
+    A column is as wide as its longest text needs.
+    """
+    wide = [
+        round(20 + max(max(BOLD * min(len(head), MOST), SMALL * min(len(below), MOST)) for _, head, below in column))
+        for column in columns
+    ]
+    lefts = [10 + sum(wide[:i]) + GAP_X * i for i in range(len(wide))]
+    width = lefts[-1] + wide[-1] + 10
     height = max(len(c) for c in columns) * (HIGH + GAP_Y) + 20
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" font-family="{style.FONT}" font-size="11">',
         f'<rect width="{width}" height="{height}" rx="6" fill="{style.PAPER}" stroke="{style.LINE}"/>',
     ]
     spots = {
-        box[0]: (10 + i * (WIDE + GAP_X), 10 + j * (HIGH + GAP_Y) + (height - 20 - len(column) * (HIGH + GAP_Y)) // 2)
+        box[0]: (i, 10 + j * (HIGH + GAP_Y) + (height - 20 - len(column) * (HIGH + GAP_Y)) // 2)
         for i, column in enumerate(columns)
         for j, box in enumerate(column)
     }
     for (start, end), label in arrows.items():
-        (x1, y1), (x2, y2) = spots[start], spots[end]
-        x1, y1, y2 = x1 + WIDE, y1 + HIGH // 2, y2 + HIGH // 2
+        (i, y1), (j, y2) = spots[start], spots[end]
+        x1, x2, y1, y2 = lefts[i] + wide[i], lefts[j], y1 + HIGH // 2, y2 + HIGH // 2
         out.append(
             f'<path d="M{x1} {y1} L{x2} {y2}" stroke="{style.BLUE}" stroke-width="1.8"/><circle cx="{x2}" cy="{y2}" r="3.5" fill="{style.BLUE}"/>'
         )
@@ -54,15 +62,16 @@ def flow(columns: Sequence[Sequence[tuple[str, str, str]]], arrows: Mapping[tupl
             )
     for column in columns:
         for key, heading, below in column:
-            x, y = spots[key]
+            i, y = spots[key]
+            x = lefts[i]
             out.append(
-                f'<rect x="{x}" y="{y}" width="{WIDE}" height="{HIGH}" rx="5" fill="{style.PANEL}" stroke="{style.FAINT}"/>'
+                f'<rect x="{x}" y="{y}" width="{wide[i]}" height="{HIGH}" rx="5" fill="{style.PANEL}" stroke="{style.FAINT}"/>'
             )
             out.append(
-                f'<text x="{x + 9}" y="{y + 16}" font-weight="bold" fill="{style.INK}">{escape(style.short(heading, 44))}</text>'
+                f'<text x="{x + 9}" y="{y + 16}" font-weight="bold" fill="{style.INK}">{escape(style.short(heading, MOST))}</text>'
             )
             out.append(
-                f'<text x="{x + 9}" y="{y + 31}" font-size="10" font-family="{style.MONO}" fill="{style.FAINT}">{escape(style.short(below, 48))}</text>'
+                f'<text x="{x + 9}" y="{y + 31}" font-size="10" font-family="{style.MONO}" fill="{style.FAINT}">{escape(style.short(below, MOST))}</text>'
             )
     return "".join(out) + "</svg>"
 

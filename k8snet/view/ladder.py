@@ -52,7 +52,7 @@ def _end(packet: Packet, side: str) -> str:
 
 
 def svg(trace: Trace, until: int = 0) -> str:
-    """The picture as SVG text; with *until*, only so many hops of it, in a frame of the same size."""
+    """The picture as SVG text; with *until*, only so many hops of it, in a frame of the same size: the end comes last."""
     lanes = lanes_of(trace)
     width = LEFT + LANE * max(len(lanes), 1) + TEXT
     height = TOP + ROW * len(trace.hops) + 44
@@ -73,6 +73,8 @@ def svg(trace: Trace, until: int = 0) -> str:
         out.append(f'<path d="M{x1} {y1} L{x2} {y2}" stroke="{colour}" stroke-width="2.5" fill="none"{dash}/>')
     for number, ((x, y), hop) in enumerate(zip(points, shown, strict=False), 1):
         out += _rung(number, x, y, hop, LEFT + LANE * len(lanes) + 8, hop is trace.deciding)
+    if len(shown) < len(trace.hops):
+        return "".join(out) + "</svg>"
     sign, colour = style.OUTCOME_SIGNS[trace.outcome.kind]
     y = height - 16
     out.append(

@@ -2,15 +2,18 @@
 
 One HTML widget whose value is replaced, labelled buttons, drop-downs and text fields: they have accessible names and
 need only a keyboard. What a saved notebook keeps, and what GitHub or a screen reader without widgets shows, is the
-static text for the values that the widget starts with. *cluster* is a `k8snet.cluster.Cluster` throughout.
+static text for the values that the widget starts with. *cluster* is a `k8snet.cluster.Cluster` throughout; a widget
+works on a copy of it, as it was when the widget was made, so playing changes nothing in the cells below.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from html import escape
+from textwrap import wrap
 from typing import Any
 
 from k8snet.dataplane import lint, lookup, resolver, sentences
@@ -45,12 +48,22 @@ def status(html: str) -> str:
 
 @dataclass(frozen=True)
 class Control:
-    """One thing to set: ``kind`` is choice, text, number, step (a number with Back and Next), area or tick."""
+    """One thing to set: ``kind`` is choice, text, number, step (a number with Back and Next), area or tick.
+
+    *most* bounds a number; as a function it is asked again, with all values by name, whenever one changes.
+    """
 
     kind: str
     value: Any
     options: Sequence[str] = ()
-    most: int = 65535
+    most: int | Callable[..., int] = 65535
+
+    def limit(self, values: dict[str, Any]) -> int:
+        """The greatest value of a number while the controls have these *values*."""
+        return self.most(**values) if callable(self.most) else self.most
+
+    def __str__(self) -> str:
+        return ("on" if self.value else "off") if self.kind == "tick" else str(self.value)
 
     def widget(self, label: str) -> Any:
         """The ipywidget; its description is what a screen reader says."""
@@ -60,14 +73,15 @@ class Control:
         if self.kind == "choice":
             return w.Dropdown(options=list(self.options), value=self.value, description=label, style=wide)
         if self.kind == "tick":
-            return w.Checkbox(value=self.value, description=label, style=wide, indent=False)
+            return w.Checkbox(value=self.value, description=label, style=wide, layout={"width": "auto"}, indent=False)
         if self.kind == "area":
             return w.Textarea(
                 value=self.value, description=label, layout={"width": "48em", "height": "20em"}, continuous_update=False
             )
         if self.kind == "text":
             return w.Text(value=self.value, description=label, style=wide, continuous_update=False)
-        return w.BoundedIntText(value=self.value, min=0, max=self.most, description=label, style=wide)
+        layout = {"width": "auto", "max_width": "12em"}
+        return w.BoundedIntText(value=self.value, min=0, max=65535, description=label, style=wide, layout=layout)
 
 
 def panel(title: str, controls: dict[str, Control], show: Callable[..., tuple[str, str]]) -> Card:
@@ -80,29 +94,40 @@ def panel(title: str, controls: dict[str, Control], show: Callable[..., tuple[st
             return pre(str(error)), str(error)
 
     start = {name: control.value for name, control in controls.items()}
-    settings = ", ".join(f"{name}: {value}" for name, value in start.items() if "\n" not in str(value))
+    settings = ", ".join(f"{name}: {control}" for name, control in controls.items() if control.kind != "area")
 
     def build() -> Any:
         import ipywidgets as w
 
         parts = {name: control.widget(name) for name, control in controls.items()}
+        numbers = [name for name, control in controls.items() if control.kind in ("number", "step")]
         output = w.HTML(status(safely(**start)[0]))
 
+        def values() -> dict[str, Any]:
+            return {name: part.value for name, part in parts.items()}
+
+        def bound() -> None:
+            for name in numbers:
+                parts[name].max = controls[name].limit(values())
+
         def update(_: Any) -> None:
-            output.value = status(safely(**{name: part.value for name, part in parts.items()})[0])
+            bound()
+            output.value = status(safely(**values())[0])
+
+        bound()
 
         rows: list[Any] = []
         for name, part in parts.items():
             part.observe(update, names="value")
             rows.append(part)
             if controls[name].kind == "step":
-                for label, way in ((f"Back ({name})", -1), (f"Next ({name})", 1)):
+                for label, way in (("Back", -1), ("Next", 1)):
                     button = w.Button(description=label, layout={"width": "auto"})
                     button.on_click(
-                        lambda _, part=part, way=way: setattr(part, "value", max(part.min, part.value + way))
+                        lambda _, part=part, way=way: setattr(part, "value", sorted((0, part.value + way, part.max))[1])
                     )
                     rows.append(button)
-        layout = {"display": "flex", "flex_flow": "row wrap"}
+        layout = {"display": "flex", "flex_flow": "row wrap", "align_items": "center", "grid_gap": "0 12px"}
         return w.VBox([w.HTML(f"<b>{escape(title)}</b>"), w.Box(rows, layout=layout), output])
 
     return Card(f"{title} ({settings})\n{safely(**start)[1]}", build)
@@ -137,18 +162,29 @@ def prediction_card(
 
 def packet_tracer(cluster: Any, client: str = "frontend", target: str = "my-service", port: int = 80) -> Card:
     """Follow one connection hop by hop: the drawn path up to a hop, its header change, and why."""
+    cluster = cluster.copy()
     kept: dict[tuple[str, str, int], Trace] = {}
 
-    def show(client: str, target: str, port: int, hop: int) -> tuple[str, str]:
+    def call(client: str, target: str, port: int) -> Trace:
         key = (client, target, port)
-        trace = kept.get(key) or kept.setdefault(key, cluster.pod(client).connect(target, port))
-        if not hop or hop > len(trace.hops):
+        if key not in kept:
+            kept[key] = cluster.pod(client).connect(target, port)
+        return kept[key]
+
+    def show(client: str, target: str, port: int, hop: int) -> tuple[str, str]:
+        trace = call(client, target, port)
+        if not hop:
             return image(ladder.svg(trace), ladder.alt(trace)) + pre(str(trace.outcome)), trace.brief
-        now = trace.hops[hop - 1]
+        hop = min(hop, len(trace.hops))
+        now, last = trace.hops[hop - 1], hop == len(trace.hops)
         lines = [
-            f"hop {hop} of {len(trace.hops)}: {now}",
+            f"hop {hop} of {len(trace.hops)}: {now.place}, {now.mechanism}: {now.decision}",
+            *wrap(now.why, 100),
+            *([f"packet: {now.before}"] if now.before else ()),
             *(changes(now.before, now.after) if now.before and now.after else ()),
+            *([f"rule: {now.rule}"] if now.rule else ()),
             *now.detail,
+            *([f"= {trace.outcome}"] if last else ()),
         ]
         return image(ladder.svg(trace, hop), ladder.alt(trace)) + pre("\n".join(lines)), "\n".join(lines)
 
@@ -157,11 +193,13 @@ def packet_tracer(cluster: Any, client: str = "frontend", target: str = "my-serv
         "target": Control("text", target),
         "port": Control("number", port),
     }
-    return panel("Packet tracer", {**controls, "hop": Control("step", 0, most=60)}, show)
+    hops = Control("step", 0, most=lambda hop, **ends: len(call(**ends).hops))
+    return panel("Packet tracer", {**controls, "hop": hops}, show)
 
 
 def policy_playground(cluster: Any, manifest: str, port: int = 8080) -> Card:
     """Edit a policy: the matrix, its difference to before, each policy in plain words and what looks odd."""
+    cluster = cluster.copy()
     before = cluster.reachability(port)
 
     def show(manifest: str, port: int) -> tuple[str, str]:
@@ -180,36 +218,45 @@ def policy_playground(cluster: Any, manifest: str, port: int = 8080) -> Card:
 
 def service_explorer(cluster: Any, service: str = "my-service", client: str = "frontend") -> Card:
     """Open many connections to a Service: who answers, under which policies and with which Pods ready."""
-    pods = _behind(cluster, service)
+    cluster = cluster.copy()
+    pods = {p.key: p for p in _behind(cluster, service)}
+    start = cluster.snapshot.services[f"default/{service}"]
+    stick, local = "sessionAffinity ClientIP", "internalTrafficPolicy Local"
 
-    def show(client: str, connections: int, stick: bool, local: bool, **ready: bool) -> tuple[str, str]:
+    def show(client: str, connections: int, **ticked: bool) -> tuple[str, str]:
         twin = cluster.copy()
         spec = {
-            "sessionAffinity": "ClientIP" if stick else "None",
-            "internalTrafficPolicy": "Local" if local else "Cluster",
+            "sessionAffinity": "ClientIP" if ticked[stick] else "None",
+            "internalTrafficPolicy": "Local" if ticked[local] else "Cluster",
         }
         twin.kubectl(f"patch service {service} -p '{json.dumps({'spec': spec})}'")
-        for pod in pods:
-            if not ready[f"{pod.name} ready"]:
+        for pod in pods.values():
+            if not ticked[f"{pod.name} ready"]:
                 _fail_readiness(twin, pod)
-        found = twin.snapshot.services[f"default/{service}"]
-        address = next(iter(found.cluster_ips), service)  # the name is not asked anew for every connection
-        counts = twin.pod(client).connections(address, found.ports[0].port, n=max(1, min(connections, 500)))
-        widest = max(counts.values(), default=1)
-        lines = [f"{who:<40} {'#' * round(40 * n / widest)} {n}" for who, n in sorted(counts.items(), key=str)]
+        caller, port = twin.pod(client), start.ports[0].port
+        address = next(iter(start.cluster_ips), service)  # the name is not asked anew for every connection
+        outcomes = [caller.connect(address, port).outcome for _ in range(max(1, connections))]
+        counts = Counter(o.server or str(o) for o in outcomes)
+        named = {key: f"{pod.name} on {pod.node}" for key, pod in pods.items()}
+        bars = [
+            f"{named.get(who, who)}\n    {'#' * round(50 * n / len(outcomes))} {n}"
+            for who, n in sorted(counts.items(), key=str)
+        ]
+        lines = [f"{client} on {twin.snapshot.pods[caller.client.name].node} calls {service}:{port}", *bars]
         return pre("\n".join(lines)), "\n".join(lines)
 
     controls = {"client": Control("choice", client, _pods(cluster)), "connections": Control("number", 100, most=500)}
     ticks = {
-        "stick": Control("tick", False),
-        "local": Control("tick", False),
-        **{f"{p.name} ready": Control("tick", True) for p in pods},
+        stick: Control("tick", start.affinity_seconds > 0),
+        local: Control("tick", start.internal_policy == "Local"),
+        **{f"{p.name} ready": Control("tick", True) for p in pods.values()},
     }
     return panel(f"Service explorer: {service}", {**controls, **ticks}, show)
 
 
 def resolver_ladder(cluster: Any, client: str = "frontend", name: str = "my-service", ndots: int = 5) -> Card:
     """The names that a Pod's resolver asks, one after the other, and what each is told."""
+    cluster = cluster.copy()
 
     def show(client: str, name: str, ndots: int) -> tuple[str, str]:
         caller = cluster.pod(client)
@@ -221,7 +268,7 @@ def resolver_ladder(cluster: Any, client: str = "frontend", name: str = "my-serv
             conf, name, ("A", "AAAA"), lookup.Asker(cluster.moment, caller.client), resolver.libc(snapshot, pod)
         )
         drawn = boxes.candidates(found)
-        return image(drawn.svg, drawn.text) + pre(drawn.text), drawn.text
+        return image(drawn.svg, f"the candidates of {name}, in words below") + pre(drawn.text), drawn.text
 
     controls = {
         "client": Control("choice", client, _pods(cluster)),

@@ -123,3 +123,28 @@ def test_a_widget_in_the_page_follows_its_controls(lab):
     sync.expect(output).not_to_have_text(before)
     page.screenshot(path=ARTEFACTS / "playground.png")
     page.close()
+
+
+@pytest.mark.parametrize(
+    "notebook, cell, role, name, value, says",
+    [
+        ("00-first-packet", "packet_tracer(", "button", "Next", "", "hop 1 of 13"),
+        ("03-data-path", "service_explorer(", "checkbox", "internalTrafficPolicy Local", "", "timed out: internal"),
+        ("04-dns", "resolver_ladder(", "spinbutton", "ndots", "2", "api.example.com: 2 questions"),
+    ],
+)
+def test_a_widget_says_what_its_control_asks_with_the_keyboard(lab, notebook, cell, role, name, value, says):
+    page = lab.open(f"notebooks/{notebook}.ipynb", height=9000)
+    assert lab.run_all(page) is True
+    panel = page.locator(".jp-Cell", has_text=cell).last
+    panel.scroll_into_view_if_needed()
+    output = panel.get_by_role("status")
+    sync.expect(output).not_to_contain_text(says)
+    control = panel.get_by_role(role, name=name)
+    control.focus()
+    if value:
+        control.fill(value)
+    page.keyboard.press("Enter" if value else "Space")
+    sync.expect(output).to_contain_text(says)
+    panel.screenshot(path=ARTEFACTS / f"{cell.removesuffix('(')}.png")
+    page.close()

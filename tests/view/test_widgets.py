@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from k8snet import Cluster
-from k8snet.view import boxes, timeline, widgets
+from k8snet.view import boxes, ladder, timeline, widgets
 
 MANIFESTS = Path(__file__).resolve().parents[2] / "notebooks" / "manifests"
 POLICY = (MANIFESTS / "lesson" / "allow-app-access.yaml").read_text()
@@ -34,11 +34,13 @@ def parts(card):
 def test_the_tracer_steps_through_hops(shop):
     controls, output = parts(widgets.packet_tracer(shop))
     whole = output.value
-    controls["Next (hop)"].click()
-    controls["Next (hop)"].click()
+    controls["Next"].click()
+    controls["Next"].click()
     assert "hop 2 of" in output.value and output.value != whole
-    controls["Back (hop)"].click()
+    controls["Back"].click()
     assert "hop 1 of" in output.value
+    controls["hop"].value = 99
+    assert "hop 13 of 13" in output.value, "there is no hop behind the last one"
     controls["target"].value = "no-such-name"
     controls["hop"].value = 0
     assert "not resolve" in output.value or "name not found" in output.value
@@ -68,8 +70,23 @@ def test_the_explorer_counts_connections_and_obeys_its_switches(shop):
     controls["my-app-2 ready"].value = False
     assert "my-app-2" not in output.value and "100" in output.value
     controls["my-app-2 ready"].value = True
-    controls["stick"].value = True
+    controls["sessionAffinity ClientIP"].value = True
     assert ("my-app-1" in output.value) != ("my-app-2" in output.value)
+
+
+def test_the_explorer_says_why_nobody_answers(shop):
+    controls, output = parts(widgets.service_explorer(shop))
+    controls["internalTrafficPolicy Local"].value = True
+    assert "frontend on node-1" in output.value and "timed out: internalTrafficPolicy is Local" in output.value
+    for pod in ("my-app-1", "my-app-2"):
+        controls[f"{pod} ready"].value = False
+    assert "refused: none of the 2 endpoints" in output.value
+
+
+def test_the_tracer_draws_the_end_only_with_the_last_hop(shop):
+    trace = shop.pod("frontend").connect("my-service", 80)
+    end = f"✓ {trace.outcome}"
+    assert [end in ladder.svg(trace, n) for n in (1, 12, 13, 0)] == [False, False, True, True]
 
 
 def test_the_resolver_ladder_shortens_with_ndots(shop):
