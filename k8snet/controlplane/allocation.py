@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from itertools import chain
 
 from k8snet.controlplane.settings import Settings
-from k8snet.manifests import rules, validation
+from k8snet.manifests import validation
 from k8snet.manifests.addresses import IPNetwork, family, parse_ip
 from k8snet.manifests.errors import ApiError, FieldError
 from k8snet.manifests.field_errors import Errors, invalid
 from k8snet.manifests.kinds import Object, ref
+from k8snet.manifests.rules import Context
 from k8snet.manifests.validate_service import cluster_ips, externally_accessible, headless, needs_health_check
 
 
@@ -41,7 +42,7 @@ def allocate(
         _keep_allocated(spec, before)
     _sync_cluster_ip(spec, before)
     if _has_ip(spec):
-        _refuse_if(result, cluster_ips(spec, "spec", rules.context(result, old)))
+        _refuse_if(result, cluster_ips(spec, "spec", Context(result, old)))
         _families(result, before, tuple(networks))
     _cluster_ips(result, before, networks, held, rng)
     _node_ports(result, before, _node_port_range(held, settings, rng))

@@ -11,18 +11,21 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
 from k8snet.manifests.errors import ApiError
+from k8snet.manifests.field_errors import join
 from k8snet.manifests.hints import hint
 from k8snet.manifests.kinds import KINDS, Object
 from k8snet.manifests.quantity import canonical
-from k8snet.manifests.schema import CUSTOM_RESOURCES, Type, always, structs
+from k8snet.manifests.schema import CUSTOM_RESOURCES, Type, always, rebuilt, structs
 
-_INTEGERS = {"int32": 2**31, "int64": 2**63}
-_PYTHON = {"string": str, "bool": bool, "struct": dict, "map": dict, "list": list}
+_PYTHON = {"string": str, "bytes": str, "bool": bool, "struct": dict, "map": dict, "list": list}
+_JSON = {bool: "bool", dict: "object", list: "array", str: "string"}
+_LIMITS = {"int32": 2**31, "int64": 2**63, "intstr": 2**31}
 _ZEROS = {"list": [], "map": {}, "bool": False, "any": None, "quantity": "0", "int32": 0, "int64": 0, "intstr": 0}
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
@@ -47,46 +50,51 @@ def strict(obj: Object) -> Object:
     kind = obj.get("kind", "")
     if kind not in structs():
         return dict(obj)
+    head, body = _parted(obj)
     reading = _Reading()
-    body = {k: v for k, v in obj.items() if k not in ("apiVersion", "kind")}
-    decoded = {"apiVersion": obj["apiVersion"], "kind": kind, **reading.struct(kind, body, "", "")}
+    decoded = reading.struct(kind, body)
     wrong = [w for w in reading.wrong if kind not in CUSTOM_RESOURCES or w.path.startswith("metadata")]
     if wrong:
-        raise _bad_request(obj, next((w for w in wrong if w.ends_reading), wrong[0]).text)
+        raise _bad_request(obj, decisive(wrong).text)
     if reading.unknown:
         listed = ", ".join(f'unknown field "{path}"' for path in reading.unknown)
         raise _bad_request(obj, f"strict decoding error: {listed}")
-    return decoded
-
-
-def mismatches(obj: Object, struct: str = "") -> list[Mismatch]:
-    """All values of a wrong type, in the order in which they are read, looking at the fields of *struct* only (default:
-    those of the object's kind)."""
-    reading = _Reading()
-    reading.struct(
-        struct or obj["kind"], {k: v for k, v in obj.items() if k in structs()[struct or obj["kind"]]}, "", ""
-    )
-    return reading.wrong
+    return {**head, **decoded}
 
 
 def lenient(obj: Object) -> tuple[Object, list[str]]:
     """The object as it was written but for the fields that there are not, and the paths of those."""
-    if obj["kind"] not in structs():
+    kind = obj["kind"]
+    if kind not in structs():
         return obj, []
+    head, body = _parted(obj)
     reading = _Reading()
-    body = {k: v for k, v in obj.items() if k not in ("apiVersion", "kind")}
-    reading.struct(obj["kind"], body, "", "")
-    known: Object = _known(Type("struct", "", struct=obj["kind"]), body)
-    return {"apiVersion": obj["apiVersion"], "kind": obj["kind"], **known}, reading.unknown
+    reading.struct(kind, body)
+    return {**head, **rebuilt(kind, body, _known)}, reading.unknown
 
 
-def _known(wanted: Type, value: Any) -> Any:
-    if wanted.base == "struct" and isinstance(value, dict):
-        fields = structs()[wanted.struct]
-        return {k: _known(fields[k], v) for k, v in value.items() if k in fields}
-    if wanted.base == "list" and wanted.item is not None and isinstance(value, list):
-        return [_known(wanted.item, v) for v in value]
-    return value
+def _parted(obj: Object) -> tuple[Object, Object]:
+    """An object's apiVersion and kind, which the server looks at first, and what the struct of that kind holds."""
+    head = {"apiVersion": obj["apiVersion"], "kind": obj["kind"]}
+    return head, {k: v for k, v in obj.items() if k not in head}
+
+
+def _known(struct: str, value: Object) -> Object:
+    fields = structs()[struct]
+    return {k: v for k, v in value.items() if k in fields}
+
+
+def mismatches(obj: Object, struct: str = "") -> list[Mismatch]:
+    """All values of a wrong type, in the order in which they are read; *struct* is what *obj* holds the fields of (default:
+    that of its kind)."""
+    reading = _Reading()
+    reading.struct(struct or obj["kind"], obj)
+    return reading.wrong
+
+
+def decisive(wrong: Sequence[Mismatch]) -> Mismatch:
+    """The one that the answer names: the first that ends the reading, or else the first."""
+    return next((w for w in wrong if w.ends_reading), wrong[0])
 
 
 def warnings(obj: Object) -> list[str]:
@@ -110,21 +118,22 @@ def _bad_request(obj: Object, reason: str) -> ApiError:
 
 @dataclass(slots=True)
 class _Reading:
-    """One pass over an object. Go's path (``spec.ports.port``) has no indexes, the strict path (``spec.ports[0].x``) has."""
+    """One pass over an object. ``steps`` lead to the value that is being read: fields by name, ``[0]`` for an item of a
+    list, ``.key`` for one of a map."""
 
     unknown: list[str] = field(default_factory=list)
     wrong: list[Mismatch] = field(default_factory=list)
+    steps: list[str] = field(default_factory=list)
 
-    def struct(self, struct: str, obj: Object, go: str, path: str) -> Object:
-        fields = structs()[struct]
-        result = {}
+    def struct(self, struct: str, obj: Object) -> Object:
+        """The fields that are there and those that are there always."""
+        fields, result = structs()[struct], {}
         for name in sorted(obj):
-            wanted, value = fields.get(name), obj[name]
-            inner = f"{path}.{name}" if path else name
+            wanted = fields.get(name)
             if wanted is None:
-                self.unknown.append(inner)
-            elif value is not None:
-                value = self.value(wanted, value, struct, f"{go}.{name}", inner)
+                self.unknown.append(join(self.path(), name))
+            elif (given := obj[name]) is not None:
+                value = self.at(name, wanted, given)
                 if value or wanted.keep_zero or wanted.base == "any":
                     result[name] = value
         for name, wanted in always(struct).items():
@@ -132,81 +141,64 @@ class _Reading:
                 result[name] = self.zero(wanted)
         return result
 
-    def value(self, wanted: Type, value: Any, struct: str, go: str, path: str) -> Any:
-        base = wanted.base
-        if base == "any":
-            return value
+    def at(self, step: str, wanted: Type, value: Any) -> Any:
+        """The value one step further; an item that is null is zero."""
+        self.steps.append(step)
+        result = self.zero(wanted) if value is None else self.value(wanted, value)
+        self.steps.pop()
+        return result
+
+    def value(self, wanted: Type, value: Any) -> Any:
+        base, item = wanted.base, wanted.item
         if base in _PYTHON and not isinstance(value, _PYTHON[base]):
-            return self.mismatch(wanted, value, struct, go, path)
-        if base == "struct":
-            return self.struct(wanted.struct, value, go, path)
-        if wanted.item is not None:
-            item = wanted.item
-            if base == "map":
-                return {
-                    k: self.zero(item) if v is None else self.value(item, v, struct, go, f"{path}.{k}")
-                    for k, v in sorted(value.items())
-                }
-            return [
-                self.zero(item) if v is None else self.value(item, v, struct, go, f"{path}[{i}]")
-                for i, v in enumerate(value)
-            ]
-        if base in _INTEGERS:
-            in_range = type(value) is int and -_INTEGERS[base] <= value < _INTEGERS[base]
-            return value if in_range else self.mismatch(wanted, value, struct, go, path)
-        return self.special(wanted, value, struct, go, path)
-
-    def special(self, wanted: Type, value: Any, struct: str, go: str, path: str) -> Any:
-        """Types that read themselves."""
-        text = value if isinstance(value, str) else None
-        if wanted.base == "intstr":
-            if text is None and not (type(value) is int and abs(value) < 2**31):
-                self.mismatch(wanted, value, struct, go, path, ends_reading=True)
-        elif wanted.base == "quantity":
-            number = go_number(value) if isinstance(value, int | float) and not isinstance(value, bool) else text
+            self.mismatch(wanted, value)
+        elif base == "struct":
+            return self.struct(wanted.struct, value)
+        elif item is not None and base == "map":
+            return {key: self.at(f".{key}", item, v) for key, v in sorted(value.items())}
+        elif item is not None:
+            return [self.at(f"[{i}]", item, v) for i, v in enumerate(value)]
+        elif base in _LIMITS and not (base == "intstr" and isinstance(value, str)):
+            if type(value) is not int or not -_LIMITS[base] <= value < _LIMITS[base]:
+                self.mismatch(wanted, value, ends_reading=base == "intstr")
+        elif base == "quantity":
+            number = go_number(value) if type(value) in (int, float) else value
             try:
-                return canonical((number or "").strip())
+                return canonical(number.strip() if isinstance(number, str) else "")
             except ValueError as refusal:
-                self.wrong.append(Mismatch(path, _what(value), wanted, str(refusal), ends_reading=True))
-        elif wanted.base == "time":
-            if text is None:
-                self.mismatch(Type("string", "string"), value, struct, go, path, ends_reading=True)
-            elif not _TIME.fullmatch(text):
-                reason = f'parsing time "{text}" as "2006-01-02T15:04:05Z07:00": cannot parse "{text}" as "2006"'
-                self.wrong.append(Mismatch(path, "string", wanted, reason, ends_reading=True))
-        elif wanted.base == "bytes":
-            if text is None:
-                self.mismatch(wanted, value, struct, go, path)
-            else:
-                try:
-                    base64.b64decode(text.replace("\n", "").replace("\r", ""), validate=True)
-                except (binascii.Error, ValueError):
-                    at = next((i for i, c in enumerate(text) if not re.match(r"[A-Za-z0-9+/\r\n]", c)), len(text))
-                    self.wrong.append(Mismatch(path, "string", wanted, f"illegal base64 data at input byte {at}"))
+                self.refuse(wanted, value, str(refusal), ends_reading=True)
+        elif base == "time" and not isinstance(value, str):
+            self.mismatch(Type("string", "string", wanted.owner), value, ends_reading=True)
+        elif base == "time" and not _TIME.fullmatch(value):
+            text = f'parsing time "{value}" as "2006-01-02T15:04:05Z07:00": cannot parse "{value}" as "2006"'
+            self.refuse(wanted, value, text, ends_reading=True)
+        elif base == "bytes":
+            try:
+                base64.b64decode(value.replace("\n", "").replace("\r", ""), validate=True)
+            except (binascii.Error, ValueError):
+                at = next((i for i, c in enumerate(value) if not re.match(r"[A-Za-z0-9+/\r\n]", c)), len(value))
+                self.refuse(wanted, value, f"illegal base64 data at input byte {at}")
         return value
 
-    def mismatch(self, wanted: Type, value: Any, struct: str, go: str, path: str, ends_reading: bool = False) -> Any:
-        what = _what(value)
-        if what == "number" and wanted.base in ("int32", "int64", "intstr"):
+    def mismatch(self, wanted: Type, value: Any, ends_reading: bool = False) -> None:
+        """Go's sentence, with its path, which counts fields only."""
+        what = _JSON.get(type(value), "number")
+        if what == "number" and wanted.base in _LIMITS:
             what = f"number {go_number(value)}"
-        where = f"{struct.partition('.')[0]}.{go.lstrip('.')}"
+        where = ".".join([wanted.owner, *(step for step in self.steps if step[0] not in ".[")])
         text = f"json: cannot unmarshal {what} into Go struct field {where} of type {wanted.name}"
-        self.wrong.append(Mismatch(path, what, wanted, text, ends_reading))
-        return value
+        self.refuse(wanted, value, text, ends_reading)
+
+    def refuse(self, wanted: Type, value: Any, text: str, ends_reading: bool = False) -> None:
+        found = _JSON.get(type(value), "number")
+        self.wrong.append(Mismatch(self.path(), found, wanted, text, ends_reading))
+
+    def path(self) -> str:
+        """The path as the strict decoder and validation write it: ``spec.ports[0].port``."""
+        return "".join(step if step[0] in ".[" else f".{step}" for step in self.steps)[1:]
 
     def zero(self, wanted: Type) -> Any:
-        if wanted.base == "struct":
-            return self.struct(wanted.struct, {}, "", "")
-        return copy(_ZEROS.get(wanted.base, ""))
-
-
-def _what(value: Any) -> str:
-    if isinstance(value, bool):
-        return "bool"
-    for kind, word in ((dict, "object"), (list, "array"), (str, "string")):
-        if isinstance(value, kind):
-            return word
-    return "number"
+        return self.struct(wanted.struct, {}) if wanted.base == "struct" else copy(_ZEROS.get(wanted.base, ""))
 
 
 def go_number(value: float) -> str:

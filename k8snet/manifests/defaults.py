@@ -11,10 +11,11 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from k8snet.manifests.kinds import KINDS, Object
-from k8snet.manifests.schema import inner, structs, table
+from k8snet.manifests.schema import inner, rebuilt, structs, table
 
 _IMAGE = re.compile(r"([\w.:\[\]-]+/)?[a-z0-9._/-]+(:(?P<tag>\w[\w.-]*))?(@(?P<digest>\S+))?", re.ASCII)
 
@@ -27,22 +28,23 @@ def fill(obj: Object) -> Object:
     if known is None or known.namespaced:
         metadata["namespace"] = (obj.get("metadata") or {}).get("namespace") or "default"
     result = {**obj, "metadata": metadata}
-    return _struct(kind, result) if kind in structs() else result
+    return rebuilt(kind, result, _filled) if kind in structs() else result
 
 
-def _struct(struct: str, value: Object) -> Object:
+def _filled(struct: str, value: Object) -> Object:
     result = dict(value)
-    for name, default in table("defaults").get(struct, {}).items():
+    for name, default in _absent(struct).items():
         result.setdefault(name, default)
     if struct in RULES:
         RULES[struct](result)
-    for name, field in inner(struct).items():
-        inside: Any = result.get(name, {} if field.always and field.item is None else None)
-        if field.item is None and isinstance(inside, dict):
-            result[name] = _struct(field.struct, inside)
-        elif field.item is not None and isinstance(inside, list):
-            result[name] = [_struct(field.item.struct, v) if isinstance(v, dict) else v for v in inside]
     return result
+
+
+@cache
+def _absent(struct: str) -> Mapping[str, Any]:
+    """What stands for the fields of a struct that are absent; structs that are always there get their own lines."""
+    empty: Object = {name: {} for name, field in inner(struct).items() if field.always and field.item is None}
+    return {**empty, **table("defaults").get(struct, {})}
 
 
 # Rules that look at more than one field; each changes the (shallow) copy that it is given.

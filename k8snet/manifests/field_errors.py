@@ -13,6 +13,11 @@ from k8snet.manifests.errors import FieldError, render
 Errors = Iterator[FieldError]
 
 
+def join(path: str, name: str) -> str:
+    """The path of a field of the struct at *path*; the object itself has an empty one."""
+    return f"{path}.{name}" if path else name
+
+
 def invalid(path: str, value: Any, *messages: str) -> Errors:
     """One error for each message; none without messages."""
     for message in messages:
@@ -53,9 +58,3 @@ def too_long(path: str, limit: int) -> Errors:
 def too_many(path: str, count: int, limit: int) -> Errors:
     """More items than allowed."""
     yield FieldError(path, "Too many", f"must have at most {limit} items", str(count))
-
-
-def unchanged(path: str, new: Any, old: Any) -> Errors:
-    """A field that an update may not change."""
-    if new != old:
-        yield from invalid(path, new, "field is immutable")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from k8snet.manifests import hints
-from k8snet.manifests.decode import mismatches
+from k8snet.manifests.decode import decisive, mismatches
 from k8snet.manifests.errors import KubectlError
 from k8snet.manifests.kinds import ALSO_SERVED, KINDS, Object
 from k8snet.manifests.yaml11 import MAX_BYTES, Budget, TooLarge, YamlError, parse
@@ -173,10 +173,8 @@ def _refused(obj: Any, source: str) -> KubectlError | None:
     if not isinstance(obj, dict) or _unset(obj):
         shown = json.dumps(obj, separators=(",", ":"), ensure_ascii=False)
         return KubectlError(f"error: unable to decode \"{source}\": Object 'Kind' is missing in '{shown}'")
-    wrong = mismatches(obj, "metadataOnlyObject")
-    if wrong:
-        first = next((w for w in wrong if w.ends_reading), wrong[0])
-        error = KubectlError(f'error: unable to decode "{source}": {first.text}')
+    if wrong := mismatches({"metadata": obj.get("metadata")}, "metadataOnlyObject"):
+        error = KubectlError(f'error: unable to decode "{source}": {decisive(wrong).text}')
         error.hint = hints.hint(error, obj)
         return error
     kind = KINDS.get(obj["kind"])

@@ -6,7 +6,7 @@ from __future__ import annotations
 from k8snet.manifests import names
 from k8snet.manifests.addresses import family, parse_cidr
 from k8snet.manifests.errors import FieldError
-from k8snet.manifests.field_errors import Errors, forbidden, invalid, required, too_long, unchanged, unsupported
+from k8snet.manifests.field_errors import Errors, forbidden, invalid, required, too_long, unsupported
 from k8snet.manifests.kinds import Object
 from k8snet.manifests.rules import Context, check, rule
 
@@ -60,7 +60,7 @@ def excepts(block: Object, path: str, context: Context) -> Errors:
     whole = parse_cidr(block.get("cidr", ""))
     for i, text in enumerate(block.get("except", ()) if whole is not None else ()):
         here, part = f"{path}.except[{i}]", parse_cidr(text)
-        yield from invalid(here, text, *(names.cidr(text) if text not in context.kept else ()))
+        yield from invalid(here, text, *context.cidr(text))
         if part is not None and whole is not None:
             inside = part.version == whole.version and part.network_address in whole
             if not inside or part.prefixlen <= whole.prefixlen:
@@ -144,13 +144,6 @@ def tls_secret(tls: Object, path: str, context: Context) -> Errors:
 
 
 @rule
-def controller_stays(obj: Object, path: str, context: Context) -> Errors:
-    """The controller of a class does not change."""
-    if context.old is not None:
-        yield from unchanged("spec.controller", obj["spec"].get("controller", ""), context.before.get("controller", ""))
-
-
-@rule
 def controller(spec: Object, path: str, context: Context) -> Errors:
     """A path behind a domain: ``example.com/ingress``."""
     value = spec.get("controller", "")
@@ -174,13 +167,6 @@ def scope(parameters: Object, path: str, context: Context) -> Errors:
         yield from required(path, "`parameters.scope` is set to 'Namespace'")
     elif kind == "Namespace" and name is not None:
         yield from invalid(path, name, *names.dns_label(name))
-
-
-@rule
-def address_type_stays(obj: Object, path: str, context: Context) -> Errors:
-    """An EndpointSlice keeps to one kind of address."""
-    if context.old is not None:
-        yield from unchanged("addressType", obj.get("addressType", ""), context.old.get("addressType", ""))
 
 
 @rule

@@ -62,9 +62,7 @@ def dns_config(spec: Object, path: str, context: Context) -> Errors:
     if len(servers) > 3:
         yield from invalid(f"{path}.nameservers", servers, "must not have more than 3 nameservers")
     for i, server in enumerate(servers):
-        yield from invalid(
-            f"{path}.nameservers[{i}]", server, *(names.ip(server) if server not in context.kept else ())
-        )
+        yield from invalid(f"{path}.nameservers[{i}]", server, *context.ip(server))
     if len(searches) > 32:
         yield from invalid(f"{path}.searches", searches, "must not have more than 32 search paths")
     if len(" ".join(searches).encode()) > 2048:

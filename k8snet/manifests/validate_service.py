@@ -132,7 +132,7 @@ def cluster_ips(spec: Object, path: str, context: Context) -> Errors:
         yield from unsupported("spec.ipFamilyPolicy", policy, _FAMILY_POLICIES)
     if ips[:1] == ["None"] and len(ips) > 1:
         yield from invalid(path, ips, "'None' must be the first and only value")
-    problems = [[] if a == ips[0] == "None" or a in context.kept else names.ip(a) for a in ips]
+    problems = [[] if a == ips[0] == "None" else context.ip(a) for a in ips]
     for i, address in enumerate(ips):
         yield from invalid(f"{path}[{i}]", address, *problems[i])
     if len(ips) > 2:

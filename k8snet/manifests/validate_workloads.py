@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from k8snet.manifests import validate_meta
-from k8snet.manifests.field_errors import Errors, forbidden, invalid, required, unchanged, unsupported
+from k8snet.manifests.field_errors import Errors, forbidden, invalid, required, unsupported
 from k8snet.manifests.kinds import Object
 from k8snet.manifests.rules import Context, rule
 from k8snet.manifests.selectors import from_label_selector
@@ -13,13 +13,6 @@ _STATEFUL_MAY_CHANGE = (
     *("replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit"),
     *("persistentVolumeClaimRetentionPolicy", "minReadySeconds"),
 )
-
-
-@rule
-def workload_update(obj: Object, path: str, context: Context) -> Errors:
-    """The selector stays."""
-    if context.old is not None:
-        yield from unchanged("spec.selector", obj["spec"].get("selector"), context.before.get("selector"))
 
 
 @rule
@@ -35,11 +28,12 @@ def stateful_update(obj: Object, path: str, context: Context) -> Errors:
 def pod_selector(spec: Object, path: str, context: Context) -> Errors:
     """A selector that is not empty and that the template's labels meet."""
     selector, labels = spec.get("selector"), spec.get("template", {}).get("metadata", {}).get("labels", {})
-    problems = list(validate_meta.label_selector(f"{path}.selector", selector))
-    yield from problems
     if selector is None:
         yield from required(f"{path}.selector")
-    elif not selector.get("matchLabels") and not selector.get("matchExpressions"):
+        return
+    problems = list(validate_meta.selector(selector, f"{path}.selector", context))
+    yield from problems
+    if not selector.get("matchLabels") and not selector.get("matchExpressions"):
         kind = context.obj["kind"].lower()
         yield from invalid(f"{path}.selector", selector, f"empty selector is invalid for {kind}")
     elif not problems and not from_label_selector(selector).matches(labels):
@@ -50,9 +44,7 @@ def pod_selector(spec: Object, path: str, context: Context) -> Errors:
 @rule
 def template_metadata(template: Object, path: str, context: Context) -> Errors:
     """Labels and annotations of the Pods to be."""
-    meta = template.get("metadata", {})
-    yield from validate_meta.labels(f"{path}.labels", meta.get("labels"))
-    yield from validate_meta.annotations_of(f"{path}.annotations", meta)
+    yield from validate_meta.labels_and_annotations(template.get("metadata", {}), path, context)
 
 
 @rule

@@ -12,6 +12,7 @@ from itertools import chain
 from k8snet.manifests import (
     names,
     rules,
+    validate_fields,
     validate_meta,
     validate_network,
     validate_pod,
@@ -20,14 +21,14 @@ from k8snet.manifests import (
 )
 from k8snet.manifests.decode import mismatches
 from k8snet.manifests.errors import ApiError, FieldError
-from k8snet.manifests.field_errors import Errors, forbidden, invalid, required, too_long, unchanged
+from k8snet.manifests.field_errors import Errors, forbidden, invalid, required, too_long
 from k8snet.manifests.hints import hint
 from k8snet.manifests.kinds import KINDS, Object
 from k8snet.manifests.rules import Context, rule
 from k8snet.manifests.schema import CUSTOM_RESOURCES
 
 # These files make their rules known to the table by being imported.
-RULE_FILES = (validate_network, validate_pod, validate_service, validate_workloads)
+RULE_FILES = (validate_fields, validate_meta, validate_network, validate_pod, validate_service, validate_workloads)
 
 _DATA_LIMIT = 1024 * 1024
 _SECRET_KEYS = {
@@ -53,14 +54,15 @@ def errors(obj: Object, old: Object | None = None) -> list[FieldError]:
     """
     kind = obj.get("kind", "")
     wrong = list(_wrong_types(obj)) if kind in CUSTOM_RESOURCES else []
-    found = chain(validate_meta.same_object(obj, old), rules.check(kind, obj, "", rules.context(obj, old)))
-    return list(dict.fromkeys(wrong or found))
+    context = Context(obj, old)
+    same = (validate_meta.stays(obj, "", context, f"metadata.{field}") for field in ("name", "namespace"))
+    return list(dict.fromkeys(wrong or chain(*same, rules.check(kind, obj, "", context))))
 
 
 def _wrong_types(obj: Object) -> Errors:
     """What a custom resource's schema says about types, where others have failed in decoding."""
     for mismatch in mismatches(obj):
-        found = "boolean" if mismatch.found == "bool" else mismatch.found.split()[0]
+        found = "boolean" if mismatch.found == "bool" else mismatch.found
         kind = _JSON_TYPES.get(mismatch.wanted.base, mismatch.wanted.base)
         yield from invalid(mismatch.path, found, f'{mismatch.path} in body must be of type {kind}: "{found}"')
 
@@ -110,10 +112,8 @@ def _size(texts: Iterable[str]) -> int:
 
 
 @rule
-def secret_type(obj: Object, path: str, context: Context) -> Errors:
-    """A type stays, and promises keys."""
-    if context.old is not None:
-        yield from unchanged("type", obj.get("type", ""), context.old.get("type", ""))
+def secret_keys(obj: Object, path: str, context: Context) -> Errors:
+    """A type promises keys."""
     for key in _SECRET_KEYS.get(obj.get("type", ""), ()):
         if key not in obj.get("data", {}):
             yield from required(f"data[{key}]")
