@@ -47,9 +47,14 @@ class Expectation(Protocol):
         ...
 
 
+def goal(name: str, met: bool, why: str, trace: Trace | None = None) -> Goal:
+    """A goal without parts; *why* is said where it is not met."""
+    return Goal(name, float(met), "" if met else why, trace)
+
+
 def must(name: str, met: bool, why: str) -> Goal:
     """A goal that earns nothing by itself but is needed for full marks."""
-    return Goal(name, float(met), "" if met else why, weight=0 if met else 1)
+    return replace(goal(name, met, why), weight=0 if met else 1)
 
 
 def share(missed: int, total: int) -> float:
@@ -76,8 +81,8 @@ class Connects:
         met = not trace if self.outcome == "fails" else trace.outcome.kind == self.outcome
         met = met and self.server.removeprefix("default/") in ("", trace.outcome.server.removeprefix("default/"))
         wanted = self.outcome + (f" by {self.server}" if self.server else "")
-        goal = _way(trace, f"{self.client} → {self.target}:{self.port}/{self.protocol}", wanted, met, self.name)
-        yield goal if met else replace(goal, why=goal.why + _orphan(cluster, self.target))
+        way = _way(trace, f"{self.client} → {self.target}:{self.port}/{self.protocol}", wanted, met, self.name)
+        yield way if met else replace(way, why=way.why + _orphan(cluster, self.target))
 
 
 def _orphan(cluster: Cluster, target: str) -> str:
@@ -110,7 +115,7 @@ class Fetches:
 
 def _way(trace: Trace | None, request: str, wanted: str, met: bool, name: str) -> Goal:
     why = f"{request} should give: {wanted}. Instead: {told(trace) if trace is not None else 'no connection'}"
-    return Goal(name or f"{request}: {wanted}", float(met), "" if met else why, trace)
+    return goal(name or f"{request}: {wanted}", met, why, trace)
 
 
 def told(trace: Trace) -> str:
@@ -197,13 +202,9 @@ class Resolves:
         found = lookup.getaddrinfo(cluster.moment, caller(cluster, self.client).client, self.name)
         met = set(found.addresses) == set(self.addresses)
         got, wanted = ", ".join(found.addresses) or found.result, ", ".join(self.addresses) or "nothing"
-        why = "" if met else f"{self.name}, asked from {self.client}, gives {got}, not {wanted}"
-        yield Goal(
-            f"{self.name} resolves from {self.client}" if self.addresses else f"{self.name} has no address",
-            float(met),
-            why,
-            found.trace,
-        )
+        why = f"{self.name}, asked from {self.client}, gives {got}, not {wanted}"
+        name = f"{self.name} resolves from {self.client}" if self.addresses else f"{self.name} has no address"
+        yield goal(name, met, why, found.trace)
 
 
 @dataclass(frozen=True)
@@ -218,15 +219,13 @@ class Backends:
         namespace, name = _key(self.service)
         slices = cluster.plane.api.list("EndpointSlice", namespace)
         mine = [s for s in slices if s["metadata"].get("labels", {}).get("kubernetes.io/service-name") == name]
-        ends = [
-            e for s in mine if s.get("ports") for e in s.get("endpoints") or () if e.get("conditions", {}).get("ready")
-        ]
-        found = {f"{e['targetRef']['namespace']}/{e['targetRef']['name']}" for e in ends if "targetRef" in e}
+        ends = (e for s in mine if s.get("ports") for e in s.get("endpoints") or ())
+        refs = [e["targetRef"] for e in ends if e.get("conditions", {}).get("ready") and "targetRef" in e]
+        found = {f"{ref['namespace']}/{ref['name']}" for ref in refs}
         wanted = {"/".join(_key(p)) for p in self.pods}
         why = f"Ready behind Service {self.service}: {_pods(found)}. Wanted: {_pods(wanted)}."
         why += "".join(self._lacking(cluster, pod) for pod in sorted(wanted - found))
-        name_of_goal = f"the right Pods stand behind Service {self.service}"
-        yield Goal(name_of_goal, float(found == wanted), "" if found == wanted else why)
+        yield goal(f"the right Pods stand behind Service {self.service}", found == wanted, why)
 
     def _lacking(self, cluster: Cluster, pod: str) -> str:
         service = cluster.plane.store.get("Service", *_key(self.service))
@@ -251,9 +250,8 @@ class Prints:
     def goals(self, cluster: Cluster) -> Iterator[Goal]:
         """One goal."""
         said = str(caller(cluster, self.client).run(self.command) if self.client else cluster.kubectl(self.command))
-        met = self.text in said
-        why = "" if met else f"$ {self.command}\n{said}\nIt should say: {self.text}"
-        yield Goal(self.name or f"{self.command} shows {self.text}", float(met), why)
+        why = f"$ {self.command}\n{said}\nIt should say: {self.text}"
+        yield goal(self.name or f"{self.command} shows {self.text}", self.text in said, why)
 
 
 @dataclass(frozen=True)
@@ -272,8 +270,8 @@ class Holds:
             value: object = found
             for key in path.split("."):
                 value = value.get(key) if isinstance(value, Mapping) else None
-            why = "" if value == wanted else f"{self.kind} {self.name}: {path} is {value}, not {wanted}"
-            yield Goal(f"{self.kind} {self.name}: {path} is {wanted}", float(value == wanted), why)
+            where = f"{self.kind} {self.name}: {path} is"
+            yield goal(f"{where} {wanted}", value == wanted, f"{where} {value}, not {wanted}")
 
 
 def _pods(names: Collection[str]) -> str:

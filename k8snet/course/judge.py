@@ -20,7 +20,7 @@ from k8snet.controlplane.plane import ControlPlane
 from k8snet.controlplane.settings import Settings
 from k8snet.controlplane.store import key_of
 from k8snet.course.draw import join
-from k8snet.course.expect import Goal, caller, connect, must, share, told
+from k8snet.course.expect import Goal, caller, connect, goal, must, share, told
 from k8snet.course.task import OUTCOMES, STATIONS, SYNONYMS, AnyOf, Scenario, Task, counted
 from k8snet.dataplane.trace import Trace
 from k8snet.manifests import decode, defaults, reader
@@ -54,9 +54,8 @@ class Feedback:
 
     def __str__(self) -> str:
         # What kubectl refuses is said alone: all the rest follows from it.
-        goals = (
-            self.goals[:1] if self.goals and self.goals[0].name == ACCEPTED and not self.goals[0].met else self.goals
-        )
+        refused = self.goals and self.goals[0].name == ACCEPTED and not self.goals[0].met
+        goals = self.goals[:1] if refused else self.goals
         lines = [f"{'✓' if g.met else '✗'} {g.name}" for g in goals]
         if self.example:
             lines += ["", f"For example: {(self.told and self.example.truth) or self.example.why}"]
@@ -69,8 +68,7 @@ class Feedback:
     def _repr_html_(self) -> str:
         from k8snet.view import display
 
-        shown = self.example if self.example and (self.told or not self.example.truth) else None
-        trace = shown.trace if shown else None
+        trace = self.example.trace if self.example and (self.told or not self.example.truth) else None
         return display.pre(str(self)) + (display.trace_html(trace) if trace is not None else "")
 
 
@@ -95,8 +93,13 @@ def body(cell: str) -> str:
     """The answer in a cell: without the magic's line and the marks of nbgrader; empty if nothing but comments is left."""
     marks = ("%%", "### BEGIN", "### END", "# YOUR ANSWER HERE")
     lines = [line for line in cell.splitlines() if not line.startswith(marks)]
-    written = any(line.strip() and not line.lstrip().startswith("#") for line in lines)
-    return "\n".join(lines).strip("\n") if written else ""
+    text = "\n".join(lines).strip("\n")
+    return text if _written_lines(text) else ""
+
+
+def _written_lines(text: str) -> list[str]:
+    """The lines of a text without what is around them, comments and blank ones left out."""
+    return [line for line in map(str.strip, text.splitlines()) if line and not line.startswith("#")]
 
 
 # the starting cluster
@@ -172,7 +175,12 @@ def _too_much(commands: list[str], manifest: str) -> str:
     return ""
 
 
-def _write(scenario: Scenario, answer: str, probes: str = "", most: int = 0) -> Iterator[Goal]:
+def _write(scenario: Scenario, answer: str, probes: str) -> Iterator[Goal]:
+    return _applied(scenario, answer, scenario.most)
+
+
+def _applied(scenario: Scenario, answer: str, most: int) -> Iterator[Goal]:
+    """The goals of an answer that changes the cluster, in at most so many fields (0: any number)."""
     cluster = start(scenario)
     accepted, text = apply(cluster, answer)
     yield must(ACCEPTED, accepted, text)
@@ -204,28 +212,21 @@ def _goals(scenario: Scenario, cluster: Cluster) -> list[Goal]:
 def _merged(goals: Iterable[Goal]) -> list[Goal]:
     """Goals of one name as one: what it earns is their mean."""
     found: dict[str, Goal] = {}
-    for goal in goals:
-        old = found.get(goal.name)
-        if old is None:
-            found[goal.name] = goal
+    for new in goals:
+        old = found.setdefault(new.name, new)
+        if old is new:
             continue
-        weight = old.weight + goal.weight
-        mean = (old.share * old.weight + goal.share * goal.weight) / weight if weight else min(old.share, goal.share)
-        found[goal.name] = replace(goal if old.met else old, share=mean, weight=weight)
+        weight = old.weight + new.weight
+        mean = (old.share * old.weight + new.share * new.weight) / weight if weight else min(old.share, new.share)
+        found[new.name] = replace(new if old.met else old, share=mean, weight=weight)
     return list(found.values())
 
 
-def _repair(scenario: Scenario, answer: str, probes: str) -> Iterator[Goal]:
-    return _write(scenario, answer, most=scenario.most)
-
-
 def _arrange(scenario: Scenario, answer: str, probes: str) -> Iterator[Goal]:
-    given, used = (
-        Counter(s for s in map(str.strip, t.splitlines()) if s[:1] not in ("", "#")) for t in (scenario.lines, answer)
-    )
+    given, used = (Counter(_written_lines(text)) for text in (scenario.lines, answer))
     foreign = next(iter(used - given), "")
     yield must("only the given lines are used, each once", not foreign, f"not so: {foreign}")
-    yield from _write(scenario, answer)
+    yield from _write(scenario, answer, probes)
 
 
 _MADE = ("EndpointSlice", "Endpoints", "Event")
@@ -239,10 +240,8 @@ def edits(before: ControlPlane, after: ControlPlane) -> int:
     count = len(old.keys() - new.keys())
     for key in new:
         if key not in old:
-            count += sum(
-                1
-                for _ in _leaves(json.loads(new[key]["metadata"].get("annotations", {}).get(_LAST, "null")) or new[key])
-            )
+            applied = json.loads(new[key]["metadata"].get("annotations", {}).get(_LAST, "null"))
+            count += sum(1 for _ in _leaves(applied or new[key]))
         elif new[key] is not old[key]:
             was, is_now = (list(_leaves(_own(state[key]))) for state in (old, new))
             lost, gained = (sum((Counter(a) - Counter(b)).values()) for a, b in ((was, is_now), (is_now, was)))
@@ -341,9 +340,8 @@ def _wrong(key: str, given: str) -> str:
 
 def _plain(value: Any) -> list[str]:
     """A value as it is compared: numbers and text alike, a list in any order."""
-    items = (
-        value if isinstance(value, (list, tuple, set, frozenset)) else re.split(r"[,\s]+", str(value).strip("[]() "))
-    )
+    several = isinstance(value, (list, tuple, set, frozenset))
+    items = value if several else re.split(r"[,\s]+", str(value).strip("[]() "))
     return sorted(str(item).lower().strip("\"'") for item in items if str(item))
 
 
@@ -364,7 +362,7 @@ def _lines(*keys: str) -> Callable[[Scenario, str, str], Iterator[Goal]]:
             shown = shown if isinstance(shown, str) else ", ".join(_plain(shown))
             reason = f"{key} is {shown or 'nothing'}." + (f" It is {told(way)}" if way is not None else "")
             right = _same(key, given, truth)
-            yield Goal(key, float(right), "" if right else _wrong(key, given), way, truth=reason)
+            yield replace(goal(key, right, _wrong(key, given), way), truth=reason)
 
     return judge_lines
 
@@ -375,11 +373,8 @@ def _matrix(scenario: Scenario, answer: str, probes: str) -> Iterator[Goal]:
     rows = {name.strip(): re.sub(r"[^.X-]", "", signs.upper()) for name, _, signs in parts}
     short = [p for p in pods if len(rows.get(p, "")) != len(pods)]
     if short:
-        yield Goal(
-            "every row is filled in",
-            0.0,
-            f"the line `{short[0]}: …` needs {len(pods)} signs, `.` or `X` (its own: any)",
-        )
+        why = f"the line `{short[0]}: …` needs {len(pods)} signs, `.` or `X` (its own: any)"
+        yield Goal("every row is filled in", 0.0, why)
         return
     wrong, total = defaultdict(list), Counter[str]()
     truth_of = dict(zip(pods, cluster.reachability(scenario.port, clients=pods, servers=pods).rows(), strict=True))
@@ -420,19 +415,14 @@ def replay(cluster: Cluster, line: str) -> tuple[str, bool]:
 def replayed(scenario: Scenario, probes: str) -> Iterator[tuple[str, str, bool]]:
     """Each probe of a hunt with its output and whether it counts, on a fresh cluster."""
     cluster = start(scenario)
-    for n, line in enumerate(probe_lines(probes)):
+    for n, line in enumerate(_written_lines(body(probes))):
         yield line, *(replay(cluster, line) if n < MOST_LINES else ("Too many lines: not run.", True))
-
-
-def probe_lines(probes: str) -> list[str]:
-    """The probes of a hunt: one a line, comments and blank lines left out."""
-    return [line.strip() for line in body(probes).splitlines() if line.strip() and not line.lstrip().startswith("#")]
 
 
 def _hunt(scenario: Scenario, answer: str, probes: str) -> Iterator[Goal]:
     count = sum(counts for _, _, counts in replayed(scenario, probes))
     unfixed = Goal("the fault is fixed", 0.0, "There is no fix yet.")
-    goals = list(_write(scenario, answer, most=scenario.edits)) if answer else [unfixed]
+    goals = list(_applied(scenario, answer, scenario.edits)) if answer else [unfixed]
     # Probes alone earn nothing: what counts is that few of them were enough.
     fair = 0 < count <= scenario.most
     earned = fair and all(g.met for g in goals)
@@ -446,7 +436,7 @@ def _hunt(scenario: Scenario, answer: str, probes: str) -> Iterator[Goal]:
 
 _JUDGES: dict[str, Callable[[Scenario, str, str], Iterator[Goal]]] = {
     "write": _write,
-    "repair": _repair,
+    "repair": _write,
     "arrange": _arrange,
     "predict": _lines("outcome", "station"),
     "drop": _lines("station", "node"),

@@ -23,53 +23,20 @@ MODULES = (
     "model", "services", "datapath", "names", "ingress_policy", "egress_policy", "outside", "wiring", "incidents", "capstone",
 )  # fmt: skip
 
-_MANIFESTS = "Answer with manifests, with lines `kubectl …` (these run first), or with both."
-_LINES = "Answer with one line each, `key: value`:\n"
-_STATIONS = (
-    "\n\nThe station is the place where the packet ends. In the order in which a packet meets them:\n\n{stations}"
-)
 
-# For each kind how its answer is written, below the task's own text.
-FORMS: Mapping[str, str] = {
-    "write": _MANIFESTS,
-    "repair": "{given}\n\nAnswer with the manifests that you change, each of them whole, or with lines `kubectl …` that repair "
-    "the cluster; what you leave out stays as it is. Not more than {fields} may differ afterwards; a dash put in or taken "
-    "away counts as one.",
-    "arrange": "{lines}\n\nAnswer with these lines in the right order, indented. One of them does not belong: leave it out.",
-    "predict": _LINES + "\n{keys}",
-    "matrix": "Fill in the matrix for port {port}: rows call, columns answer, in the same order as the rows; `.` gets through, "
-    "`X` does not. Policy alone counts, not whether anything listens. A Pod and itself: `.`.\n\n{empty}",
-    "drop": _LINES + "\n- `station`, where the packet ends\n- `node`, on which node that is" + _STATIONS,
-    "explain": "{options}\n\nAnswer with one line, `rule: NUMBER`.",
-    "probes": "Find out with at most {most} probes, one a line: `kubectl …`, or `POD$ curl -sS …` for a command in a Pod of "
-    "namespace default, `NAMESPACE/POD$ …` in one of another namespace (also `outside$`, `node/NAME$`). `kubectl get KIND "
-    "NAME -o yaml` shows an object whole. They go into the cell `%%probes`. Each run of it begins on a fresh cluster, and only the "
-    "lines that stand there at the end count; a comment, or a line that names neither a Pod nor a command, costs nothing. "
-    "The fix goes into the next cell. {edits}" + _MANIFESTS,
-}
-KINDS = tuple(FORMS)
-NAMELESS = "\n\nThis small cluster has no DNS server: call by address."
+def _rows(name: str) -> Mapping[str, Any]:
+    resource = resources.files("k8snet.course.tasks").joinpath(f"{name}.yaml")
+    if not resource.is_file():
+        return {}
+    return yaml.load(resource.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
 
-# The stations of a request, in the order in which its packet meets them: what a learner may point at.
-STATIONS: Mapping[str, str] = {
-    "name": "the name has no address, or the question for it gets no answer (`dns` in a trace)",
-    "service": "a rule made for the Service refuses or drops it (`proxy` in a trace)",
-    "egress": "the client's egress policy drops it, asked with the address and port of the Pod (`policy`, with Egress)",
-    "network": "no rule wants it and no machine has its address, or a route, tunnel or link fails (`wiring` in a trace)",
-    "ingress": "the target's ingress policy drops it (`policy`, with Ingress)",
-    "socket": "it arrives, but nothing listens there (`listener` in a trace)",
-}
+
+_FORMS = _rows("forms")
+FORMS: Mapping[str, str] = _FORMS["forms"]
+STATIONS: Mapping[str, str] = _FORMS["stations"]
+SYNONYMS: Mapping[str, Mapping[str, str]] = _FORMS["synonyms"]
 OUTCOMES = ("delivered", "refused", "timed out", "name not found", "no route")
-
-# Other words that a learner may write, in lower case.
-SYNONYMS: Mapping[str, Mapping[str, str]] = {
-    "station": {"listener": "socket", "proxy": "service", "wiring": "network", "dns": "name", "nothing": "none"},
-    "outcome": {
-        "connection refused": "refused", "timeout": "timed out", "time out": "timed out", "timed-out": "timed out",
-        "connection timed out": "timed out", "no route to host": "no route", "connected": "delivered",
-        "could not resolve host": "name not found",
-    },
-}  # fmt: skip
+NAMELESS = "\n\nThis small cluster has no DNS server: call by address."
 
 
 class AnyOf(tuple[str, ...]):
@@ -110,17 +77,17 @@ class Scenario:
 
     def words(self) -> dict[str, Any]:
         """What stands for the placeholders of a text: the values, and blocks made from the other fields."""
-        keys = [
-            f"- `outcome`: one of {', '.join(OUTCOMES)}",
-            "- `station`: what decides it; `none` where nothing stops it",
-        ]
-        keys = [*(keys if self.request else []), *(f"- `{key}`" for key in self.questions)]
-        stations = "\n".join(f"- `{key}`: {text}" for key, text in STATIONS.items())
+        stations = "\n".join([f"{_FORMS['where']}\n", *(f"- `{key}`: {text}" for key, text in STATIONS.items())])
+        about = (
+            f"- `outcome`: one of {', '.join(OUTCOMES)}\n- `station`: what decides it; `none` where nothing stops it"
+        )
+        keys = "\n".join([*([about] if self.request else []), *(f"- `{key}`" for key in self.questions)])
+        rows = "\n".join(f"{p}: {'? ' * len(self.pods)}".rstrip() for p in self.pods)
         wanted = next((e for e in self.expect if isinstance(e, Matrix)), None)
         return {
             "options": "\n".join(f"{i}. {option}" for i, option in enumerate(self.options, 1)),
             "stations": stations,
-            "keys": "\n".join(keys) + (_STATIONS.format(stations=stations) if self.request else ""),
+            "keys": f"{keys}\n\n{stations}" if self.request else keys,
             "pods": ", ".join(self.pods),
             "port": self.port,
             "most": self.most,
@@ -130,9 +97,7 @@ class Scenario:
             "lines": f"```yaml\n{self.lines}\n```",
             "manifests": f"```yaml\n{self.manifests.strip()}\n```",
             "matrix": f"```\n{wanted}\n```" if wanted else "",
-            "empty": f"```\n# columns: {' '.join(self.pods)}\n"
-            + "\n".join(f"{p}: {'? ' * len(self.pods)}".rstrip() for p in self.pods)
-            + "\n```",
+            "empty": f"```\n# columns: {' '.join(self.pods)}\n{rows}\n```",
             **self.values,
         }
 
@@ -185,13 +150,6 @@ class Assignment:
     def tasks(self) -> tuple[Task, ...]:
         """Its tasks, in order."""
         return tuple(t for t in tasks().values() if t.assignment == self.name)
-
-
-def _rows(name: str) -> Mapping[str, Any]:
-    resource = resources.files("k8snet.course.tasks").joinpath(f"{name}.yaml")
-    if not resource.is_file():
-        return {}
-    return yaml.load(resource.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
 
 
 @cache
