@@ -8,24 +8,21 @@ parser reads them, because the data plane has to work with what is stored.
 from __future__ import annotations
 
 import ipaddress
+import re
 from functools import lru_cache
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_LEADING_ZEROS = re.compile(r"(?<![^.])0+(?=[0-9])")
 
 
 @lru_cache(maxsize=65536)
 def parse_ip(text: str) -> IPAddress | None:
     """The address that *text* stands for, or None. Leading zeros of IPv4 parts are read as decimal."""
     try:
-        return ipaddress.ip_address(text)
+        return ipaddress.ip_address(text if ":" in text else _LEADING_ZEROS.sub("", text))
     except ValueError:
-        parts = text.split(".")
-        if len(parts) == 4 and all(p.isascii() and p.isdigit() for p in parts):
-            try:
-                return ipaddress.ip_address(".".join(str(int(p)) for p in parts))
-            except ValueError:
-                return None
         return None
 
 

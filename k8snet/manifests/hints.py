@@ -87,10 +87,10 @@ def _nearest(word: str, words: Iterable[str]) -> str:
 def _unknown_field(kind: str, path: str, obj: Object) -> str:
     parent, _, field = path.rpartition(".")
     struct = _struct_at(kind, parent)
-    while struct is None and parent:  # keys such as app.kubernetes.io/name have dots of their own
+    while not struct and parent:  # keys such as app.kubernetes.io/name have dots of their own
         parent = parent.rpartition(".")[0]
         struct, field = _struct_at(kind, parent), path.removeprefix(parent).lstrip(".")
-    if struct is None:
+    if not struct:
         return ""
     for elsewhere, name, text in table("hints")["elsewhere"]:
         if (elsewhere, name) == (struct, field):
@@ -128,19 +128,22 @@ def _path_down(here: Mapping[str, Type], field: str, depth: int = 2) -> str:
     return next((f"{name}.{path}" for name, path in paths if path), "")
 
 
+def _struct_of(wanted: Type | None) -> str:
+    """The struct of a field, or of the items of a list; empty if it holds others."""
+    inner = wanted.item if wanted is not None and wanted.base == "list" else wanted
+    return inner.struct if inner is not None else ""
+
+
 def _fields(wanted: Type) -> Mapping[str, Type]:
-    inner = wanted.item if wanted.base == "list" and wanted.item else wanted
-    return structs().get(inner.struct, {})
+    return structs().get(_struct_of(wanted), {})
 
 
-def _struct_at(kind: str, path: str) -> str | None:
-    """The struct that stands at a path with indexes; None if there is none."""
-    struct = kind if kind in structs() else None
+def _struct_at(kind: str, path: str) -> str:
+    """The struct that stands at a path with indexes; empty if there is none."""
+    struct = kind
     for step in re.findall(r"[^.\[\]]+(?=[.\[]|$)", re.sub(r"\[\d+\]", "", path)):
-        wanted = structs()[struct].get(step) if struct else None
-        inner = wanted.item if wanted is not None and wanted.base == "list" else wanted
-        struct = inner.struct if inner is not None and inner.base == "struct" else None
-    return struct
+        struct = _struct_of(structs().get(struct, {}).get(step))
+    return struct if struct in structs() else ""
 
 
 def _wrong_type(found: str, path: str, wanted: str, obj: Object) -> str:

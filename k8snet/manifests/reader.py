@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,14 +39,6 @@ class Document:
     hints: tuple[str, ...] = ()
 
 
-class _Stop(Exception):
-    """An error that ends the reading."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.error = KubectlError(f"error: {message}", hint)
-
-
 def read(text: str, source: str = "STDIN") -> list[Document]:
     """The objects of a manifest in order, with the errors of those that kubectl cannot send (``error`` set, ``obj`` None).
 
@@ -56,13 +49,15 @@ def read(text: str, source: str = "STDIN") -> list[Document]:
     line, budget = 1, Budget()
     try:
         if len(text) > MAX_BYTES:
-            raise _Stop(f"error parsing {source}: the text is longer than {MAX_BYTES // 1_000_000} MB {_OURS}")
+            raise KubectlError(
+                f"error: error parsing {source}: the text is longer than {MAX_BYTES // 1_000_000} MB {_OURS}"
+            )
         for line, part in _split(text, source):
             value, notes = _value(part, line, source, budget)
             for obj, error in _objects(value, source):
                 documents.append(Document(len(documents), line, obj, error, notes))
-    except _Stop as stop:
-        documents.append(Document(len(documents), line, None, stop.error))
+    except KubectlError as error:
+        documents.append(Document(len(documents), line, None, error))
     return documents
 
 
@@ -76,23 +71,15 @@ def objects_of(text: str) -> list[Object]:
         raise KubectlError(f"error: the dump is longer than {DUMP_BYTES // 1_000_000} MB {_OURS}")
     found: list[Any] = []
     if text.lstrip()[:1] in ("{", "["):
-        try:
+        with suppress(ValueError, RecursionError):  # what is no JSON may be YAML
             found.append(json.loads(text))
-        except (ValueError, RecursionError):
-            found.clear()
     if not found:
         budget = Budget(DUMP_NODES, DUMP_BYTES)
-        try:
-            found = [_value(part, line, "the dump", budget)[0] for line, part in _split(text, "the dump")]
-        except _Stop as stop:
-            raise stop.error from stop
+        found = [_value(part, line, "the dump", budget)[0] for line, part in _split(text, "the dump")]
     found = [item for value in found if value is not None for item in _items(value)]
     for obj in found:
-        if (
-            not isinstance(obj, dict)
-            or not isinstance(obj.get("kind"), str)
-            or not isinstance(obj.get("metadata"), dict)
-        ):
+        kind, metadata = (obj.get("kind"), obj.get("metadata")) if isinstance(obj, dict) else (None, None)
+        if not isinstance(kind, str) or not isinstance(metadata, dict):
             raise KubectlError("error: this is no dump of Kubernetes objects: each needs apiVersion, kind and metadata")
     return found
 
@@ -113,7 +100,7 @@ def _split(text: str, source: str) -> Iterator[tuple[int, str]]:
     for separator in _SEPARATOR.finditer(text):
         rest = separator[1].strip()
         if rest and not rest.startswith("#"):
-            raise _Stop(f"error parsing {source}: invalid Yaml document separator: {rest}")
+            raise KubectlError(f"error: error parsing {source}: invalid Yaml document separator: {rest}")
         if separator.start() > start:
             yield line, text[start : separator.start()]
             line += text.count("\n", start, separator.end() + 1)
@@ -127,11 +114,13 @@ def _value(part: str, line: int, source: str, budget: Budget) -> tuple[Any, tupl
     try:
         parsed = parse(part.encode("utf-8", "replace").decode(), budget)
     except TooLarge as error:
-        raise _Stop(f"error parsing {source}: {error} {_OURS}") from error
+        raise KubectlError(f"error: error parsing {source}: {error} {_OURS}") from error
     except YamlError as error:
         here = line + error.line - 1 if error.line else 0
         hint = hints.yaml_hint(error.text, here, part.split("\n")[error.line - 1 : error.line] if here else [])
-        raise _Stop(f"error parsing {source}: error converting YAML to JSON: {error.text}", hint) from error
+        raise KubectlError(
+            f"error: error parsing {source}: error converting YAML to JSON: {error.text}", hint
+        ) from error
     notes = (
         f'line {line + n - 1}: "{key}" stands here a second time; only this one counts' for key, n in parsed.repeated
     )
@@ -139,14 +128,14 @@ def _value(part: str, line: int, source: str, budget: Budget) -> tuple[Any, tupl
 
 
 def _objects(value: Any, source: str) -> Iterator[tuple[Object | None, KubectlError | None]]:
-    """The objects of one document, each with what kubectl has against it. Raises _Stop."""
+    """The objects of one document, each with what kubectl has against it."""
     if value is None:
         return
-    problems = ["invalid object to validate"] if not isinstance(value, dict) else _unset(value)
+    problems = _unset(value) if isinstance(value, dict) else ["invalid object to validate"]
     if problems:
         text = problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"
-        raise _Stop(
-            f'error validating "{source}": error validating data: {text}; if you choose to ignore these errors, turn '
+        raise KubectlError(
+            f'error: error validating "{source}": error validating data: {text}; if you choose to ignore these errors, turn '
             "validation off with --validate=false",
             hints.unset_hint(value),
         )

@@ -80,7 +80,8 @@ def check(struct: str, value: Object, path: str, context: Context) -> Errors:
 
 
 _Word = tuple[Rule, Sequence[Any], bool]
-_TAKES = {"at_most": 1, "range": 2, "between": 2, "meta": 1, "stays": 1, "one_of": 99, "among": 99}
+# How many of the words behind it a word takes; the last two take all.
+_TAKES = {"at_most": 1, "meta": 1, "stays": 1, "range": 2, "between": 2, "one_of": 99, "among": 99}
 _ABSENT_TOO = ("required", "present", "required_if_several", "one_of")
 
 
@@ -124,7 +125,8 @@ def inside(value: Any, path: str, context: Context, wanted: Type) -> Errors:
 
 def each(value: Any, path: str, context: Context, messages: Callable[[Any], list[str]]) -> Errors:
     """What a function of ``names.py`` says about a value, or about each in a list."""
-    for here, item in (
-        ((f"{path}[{i}]", v) for i, v in enumerate(value)) if isinstance(value, list) else ((path, value),)
-    ):
-        yield from invalid(here, item, *messages(item))
+    if isinstance(value, list):
+        for i, item in enumerate(value):
+            yield from invalid(f"{path}[{i}]", item, *messages(item))
+    else:
+        yield from invalid(path, value, *messages(value))

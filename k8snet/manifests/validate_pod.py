@@ -1,10 +1,10 @@
 """Rules for Pods and containers that look at more than one field (pkg/apis/core/validation, ValidatePodSpec and
-ValidatePodUpdate). Left out: security contexts, resources,
-sources of variables, node affinity."""
+ValidatePodUpdate). Left out: security contexts, resources, sources of variables, node affinity."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 from k8snet.manifests import names
 from k8snet.manifests.field_errors import Errors, duplicate, forbidden, invalid, not_found, required
@@ -28,32 +28,35 @@ _MAY_CHANGE = (
 @rule
 def host_ports(spec: Object, path: str, context: Context) -> Errors:
     """No two containers ask for one port of the node."""
-    for i, container in enumerate(spec.get("containers", ())):
-        for n, port in enumerate(container.get("ports", ())):
-            text = f"{port.get('protocol', '')}/{port.get('hostIP', '')}/{port.get('hostPort', 0)}"
-            if port.get("hostPort") and (path, text) in context.seen:
-                yield from duplicate(f"{path}.containers[{i}].ports[{n}].hostPort", text)
-            context.seen.add((path, text))
+    for here, port in _ports(spec, path):
+        text = f"{port.get('protocol', '')}/{port.get('hostIP', '')}/{port.get('hostPort', 0)}"
+        if port.get("hostPort") and (path, text) in context.seen:
+            yield from duplicate(f"{here}.hostPort", text)
+        context.seen.add((path, text))
 
 
 @rule
 def host_network(spec: Object, path: str, context: Context) -> Errors:
     """On the node's network a container's port is the node's port."""
-    for i, container in enumerate(spec.get("containers", ()) if spec.get("hostNetwork") else ()):
-        for n, port in enumerate(container.get("ports", ())):
-            host = port.get("hostPort", 0)
-            if (host or context.obj["kind"] == "Pod") and host != port.get("containerPort", 0):
-                detail = "must match `containerPort` when `hostNetwork` is true"
-                yield from invalid(f"{path}.containers[{i}].ports[{n}].hostPort", host, detail)
+    for here, port in _ports(spec, path) if spec.get("hostNetwork") else ():
+        host = port.get("hostPort", 0)
+        if (host or context.obj["kind"] == "Pod") and host != port.get("containerPort", 0):
+            yield from invalid(f"{here}.hostPort", host, "must match `containerPort` when `hostNetwork` is true")
+
+
+def _ports(spec: Object, path: str) -> Iterator[tuple[str, Object]]:
+    """The ports of all containers but init containers, with their paths."""
+    for i, container in enumerate(spec.get("containers", ())):
+        yield from ((f"{path}.containers[{i}].ports[{n}]", port) for n, port in enumerate(container.get("ports", ())))
 
 
 @rule
 def dns_config(spec: Object, path: str, context: Context) -> Errors:
     """What the C library takes, and a name server at least under dnsPolicy None."""
-    config, path = spec.get("dnsConfig"), f"{path}.dnsConfig"
-    servers, searches = (config or {}).get("nameservers", []), (config or {}).get("searches", [])
+    config, path = spec.get("dnsConfig", {}), f"{path}.dnsConfig"
+    servers, searches = config.get("nameservers", []), config.get("searches", [])
     if spec.get("dnsPolicy") == "None" and not servers:
-        if config is None:
+        if "dnsConfig" not in spec:
             yield from required(path, "must provide `dnsConfig` when `dnsPolicy` is None")
         else:
             detail = "must provide at least one DNS nameserver when `dnsPolicy` is None"
@@ -71,7 +74,7 @@ def dns_config(spec: Object, path: str, context: Context) -> Errors:
     for i, search in enumerate(searches):
         shown = search if search == "." else search.removesuffix(".")
         yield from invalid(f"{path}.searches[{i}]", shown, *names.dns_search(search))
-    for i, option in enumerate((config or {}).get("options", ())):
+    for i, option in enumerate(config.get("options", ())):
         if not option.get("name"):
             yield from required(f"{path}.options[{i}]", "must not be empty")
 

@@ -1,7 +1,7 @@
 """What the API server refuses with 422 Invalid: all rules of a kind, in the server's order.
 
-Each kind's rules stand in a file of their own (``validate_*.py``); here is which kind has which, and those of the kinds
-that have few.
+Which kind has which rules is said in ``rules.yaml``; what they are stands in the files ``validate_*.py`` and, for the
+kinds that have few, here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from itertools import chain
 
 from k8snet.manifests import (
     names,
-    rules,
     validate_fields,
     validate_meta,
     validate_network,
@@ -24,7 +23,7 @@ from k8snet.manifests.errors import ApiError, FieldError
 from k8snet.manifests.field_errors import Errors, forbidden, invalid, required, too_long
 from k8snet.manifests.hints import hint
 from k8snet.manifests.kinds import KINDS, Object
-from k8snet.manifests.rules import Context, rule
+from k8snet.manifests.rules import Context, check, rule
 from k8snet.manifests.schema import CUSTOM_RESOURCES
 
 # These files make their rules known to the table by being imported.
@@ -56,7 +55,7 @@ def errors(obj: Object, old: Object | None = None) -> list[FieldError]:
     wrong = list(_wrong_types(obj)) if kind in CUSTOM_RESOURCES else []
     context = Context(obj, old)
     same = (validate_meta.stays(obj, "", context, f"metadata.{field}") for field in ("name", "namespace"))
-    return list(dict.fromkeys(wrong or chain(*same, rules.check(kind, obj, "", context))))
+    return list(dict.fromkeys(wrong or chain(*same, check(kind, obj, "", context))))
 
 
 def _wrong_types(obj: Object) -> Errors:
