@@ -14,6 +14,8 @@ from typing import Any
 from k8snet.dataplane.packet import Packet, changes
 from k8snet.manifests.kinds import Ref
 
+WIDTH = 96
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -51,7 +53,8 @@ class Hop:
 
     def __str__(self) -> str:
         rule = f" (rule: {self.rule})" if self.rule else ""
-        return f"{self.place}, {self.mechanism}: {self.decision}. {self.why}{rule}"
+        text = f"{self.place}, {self.mechanism}: {self.decision}. {self.why}{rule}"
+        return textwrap.fill(text, WIDTH, subsequent_indent=" " * 4, break_long_words=False, break_on_hyphens=False)
 
     __repr__ = __str__
 
@@ -150,9 +153,6 @@ def _line(hop: Hop) -> str:
     """Which way, where, and what was decided."""
     what = hop.decision if hop.mechanism == "wiring" else f"{hop.mechanism}: {hop.decision}"
     return f"{'←' if hop.returning else '→'} {hop.place!s:<44} {what}"
-
-
-WIDTH = 96
 
 
 def render(trace: Trace, indent: str = "", inside: bool = False) -> str:

@@ -66,5 +66,7 @@ def _text(bars: dict[str, list[tuple[float, str]]], service: str) -> str:
     lines = [f"What became of the Pods behind {service}:"]
     for pod, seen in bars.items():
         turns = [(t, s) for i, (t, s) in enumerate(seen) if i == 0 or seen[i - 1][1] != s]
-        lines.append(f"{pod}: " + ", ".join(f"{t:g} s {s}" for t, s in turns) + f"; last seen at {seen[-1][0]:g} s")
+        lines.append(
+            f"{pod}: " + ", ".join(f"{s} from {t:g} s" for t, s in turns) + f"; last seen at {seen[-1][0]:g} s"
+        )
     return "\n".join(lines)

@@ -541,6 +541,10 @@ def test_text_data_and_brief_form_are_complete() -> None:
     data = json.loads(json.dumps(trace.to_dict()))
     assert [h["why"] for h in data["hops"]] == [h.why for h in trace.hops]
     assert len(trace.brief.splitlines()) == len(trace.hops) + 2
+    for hop in trace.hops:
+        lines = str(hop).splitlines()
+        assert max(map(len, lines)) <= 96 and all(line.startswith("    ") for line in lines[1:])
+        assert hop.why in " ".join(str(hop).split())
 
 
 @given(

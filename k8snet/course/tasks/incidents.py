@@ -50,7 +50,7 @@ class Only:
         who = caller(cluster, self.client)
         wrong = next((t for t in (who.connect(self.target, self.port) for _ in range(10))
                       if not t or not t.outcome.server.startswith(self.server)), None)  # fmt: skip
-        why = f"{wrong.outcome}. {wrong.deciding}" if wrong else ""
+        why = " ".join(f"{wrong.outcome}. {wrong.deciding}".split()) if wrong else ""
         yield Goal(self.name, float(wrong is None), why, wrong)
 
 
