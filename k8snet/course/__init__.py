@@ -1,7 +1,8 @@
 """Did the learner get it?
 
 Exercises use ``begin``, ``show``, ``cluster``, ``check`` and ``hint`` (`k8snet.course.exercise`), lessons ``predict``,
-``reveal`` (`k8snet.course.predictions`) and ``report`` (`k8snet.course.progress`). All are imported when first asked for, so that the static grader stays light.
+``reveal`` (`k8snet.course.predictions`) and ``report`` (`k8snet.course.progress`). All are imported when first asked for,
+so that the static grader stays light.
 """
 
 from __future__ import annotations

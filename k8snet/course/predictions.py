@@ -1,8 +1,8 @@
 """Predict, then look: a question before each demonstration, and after it what happened, why, and what many think.
 
-The questions stand in ``questions/``, one file for each notebook. ``predict(ID)`` shows one, ``predict(ID, outcome=…, confidence=…)`` answers
-it, ``reveal(ID, what_happened)`` compares. Confidence is kept and shown, never graded: confident errors, once corrected,
-stick best, so items that were sure and wrong come back first.
+The questions stand in ``questions/``, one file for each notebook. ``predict(ID)`` shows one, ``predict(ID, option,
+confidence)`` answers it, ``reveal(ID)`` compares. Confidence is kept and shown, never graded: confident errors, once
+corrected, stick best, so items that were sure and wrong come back first.
 """
 
 from __future__ import annotations

@@ -25,12 +25,13 @@ MODULES = (
 
 
 def _rows(name: str) -> Mapping[str, Any]:
-    resource = resources.files("k8snet.course.tasks").joinpath(f"{name}.yaml")
-    if not resource.is_file():
-        return {}
-    return yaml.load(resource.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
+    """One file of ``tasks/``."""
+    text = resources.files("k8snet.course.tasks").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+    rows: dict[str, Any] = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return rows
 
 
+# How the answer to each kind of task is written, what it may point at, and other words for that.
 _FORMS = _rows("forms")
 FORMS: Mapping[str, str] = _FORMS["forms"]
 STATIONS: Mapping[str, str] = _FORMS["stations"]

@@ -2,8 +2,8 @@
 
 Facts: pkg/apis/{core,apps,networking,discovery}/v1/defaults.go, the create strategies of Namespace and Secret, and the
 ``default:`` lines of the Gateway API's CRDs. Cluster IPs, families and node ports are given out later, by the
-allocator. The object is walked along the field table: what stands under a struct's name in ``defaults.yaml`` and in RULES is
-done to every such struct.
+allocator. The object is walked along the field table: what stands under a struct's name in ``defaults.yaml``, then in
+RULES, is done to every such struct.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _filled(struct: str, value: Object) -> Object:
 
 @cache
 def _absent(struct: str) -> Mapping[str, Any]:
-    """What stands for the fields of a struct that are absent; structs that are always there get their own lines."""
+    """What stands for the fields of a struct that are absent. Empty structs are copied and filled in by their own lines."""
     empty: Object = {name: {} for name, field in inner(struct).items() if field.always and field.item is None}
     return {**empty, **table("defaults").get(struct, {})}
 
