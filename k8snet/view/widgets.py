@@ -130,7 +130,7 @@ def panel(title: str, controls: dict[str, Control], show: Callable[..., tuple[st
         layout = {"display": "flex", "flex_flow": "row wrap", "align_items": "center", "grid_gap": "0 12px"}
         return w.VBox([w.HTML(f"<b>{escape(title)}</b>"), w.Box(rows, layout=layout), output])
 
-    return Card(f"{title} ({settings})\n{safely(**start)[1]}", build)
+    return Card("\n".join([*wrap(f"{title} ({settings})", 96), safely(**start)[1]]), build)
 
 
 def prediction_card(
