@@ -13,6 +13,7 @@ adapter  the same with our static check in the place of running
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import shutil
@@ -77,6 +78,7 @@ def each(submitted: Path) -> float:
 
         return run
 
+    gc.set_threshold(100_000, 50)  # as in the processes of the command
     found = grade.find([submitted])[:200]
     grade.grade_file(found[0])
     original = grade._read, judge._started
