@@ -53,8 +53,7 @@ class Hop:
 
     def __str__(self) -> str:
         rule = f" (rule: {self.rule})" if self.rule else ""
-        text = f"{self.place}, {self.mechanism}: {self.decision}. {self.why}{rule}"
-        return textwrap.fill(text, WIDTH, subsequent_indent=" " * 4, break_long_words=False, break_on_hyphens=False)
+        return _filled(f"{self.place}, {self.mechanism}: {self.decision}. {self.why}{rule}", 4)
 
     __repr__ = __str__
 
@@ -175,6 +174,11 @@ def render(trace: Trace, indent: str = "", inside: bool = False) -> str:
     return "\n".join(indent + line for line in "\n".join(out).split("\n"))
 
 
+def _filled(text: str, indent: int) -> str:
+    """A line as lines that are not too wide."""
+    return textwrap.fill(text, WIDTH, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """How two traces differ. Truthy if they do. ``lines`` are (sign, text): ``=`` in both, ``-`` only before, ``+`` only
@@ -186,7 +190,8 @@ class Difference:
         return any(sign != "=" for sign, _ in self.lines)
 
     def __str__(self) -> str:
-        return "\n".join([*([] if self else ["no difference"]), *(f"{sign} {text}" for sign, text in self.lines)])
+        lines = [_filled(f"{sign} {text}", 6) for sign, text in self.lines]
+        return "\n".join([*([] if self else ["no difference"]), *lines])
 
     __repr__ = __str__
 

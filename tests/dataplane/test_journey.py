@@ -520,6 +520,7 @@ def test_diff_answers_what_changed() -> None:
     same = diff(before.connect("client", "web-2", 8080), before.connect("client", "web-2", 8080))
     assert not same and str(same).startswith("no difference")
     changed = diff(before.connect("client", "web-2", 8080), after.connect("client", "web-2", 8080))
+    assert max(map(len, str(changed).splitlines())) <= 96
     assert changed and next(text for sign, text in changed.lines if sign == "+").startswith("→ node node-2 [policy]")
     assert ("+", "outcome timed out: policy drops it in silence (Ingress of Pod default/web-2)") in changed.lines
 
