@@ -34,7 +34,7 @@ def shop(network="overlay"):
 
 cluster = shop()
 policy = Path("notebooks/manifests/lesson/allow-app-access.yaml").read_text()"""
-"""For each widget its cell, the role and name of a control, and the values that it is given in turn."""
+# For each widget its cell, the role and name of a control, and the values that it is given in turn.
 CHANGES = {
     "packet tracer, a hop on": ("widgets.packet_tracer(cluster)", "button", "Next", [None] * 8),
     "packet tracer, another target": (

@@ -158,7 +158,7 @@ class Cluster:
         return nearest_miss(self.snapshot, verdict)
 
     def reachability(self, port: int, protocol: str = "TCP", **ends: Iterable[str]) -> Reachability:
-        """All pairs for one port and protocol, as policy decides: ``.plot()``, ``.diff(later)``.
+        """All pairs for one port and protocol, as policy decides: ``.plot()``, ``.diff(later)``, ``.find(…)``.
 
         ``clients``, ``servers`` (Pods, addresses, CIDRs) and ``outside`` (CIDRs) choose other ends than every Pod; the
         DNS Pods of a cluster that was not loaded are left out unless they are named.

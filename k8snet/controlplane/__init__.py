@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache
-from importlib import resources
+from functools import partial
 from typing import Any
 
-import yaml
+from k8snet.manifests import tables
 
-
-@cache
-def table(name: str) -> dict[str, Any]:
-    """What stands in ``NAME.yaml`` beside the code."""
-    text = resources.files(__package__).joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-    return dict(yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+table = partial(tables.table, package=__package__)
 
 
 def filled(value: Any, values: dict[str, Any]) -> Any:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
+from k8snet.manifests.tables import table
 
 
 @dataclass
@@ -84,8 +83,7 @@ def report() -> Report:
         _bar("predictions", len(kept.predictions), len(questions())),
         _bar("tasks solved", len(solved), len(tasks())),
     ]
-    text = resources.files("k8snet.course").joinpath("objectives.yaml").read_text(encoding="utf-8")
-    for row in yaml.safe_load(text):
+    for row in table("objectives", __package__):
         ids = set(row["ids"].split())
         lines.append(_bar(f"{row['exam']}: {row['objective']}", len(ids & learnt), len(ids)))
     wrong = [q for q in kept.predictions if q not in right and q in questions()]

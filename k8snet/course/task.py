@@ -9,27 +9,21 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
-from importlib import import_module, resources
+from functools import cache, partial
+from importlib import import_module
 from typing import Any
-
-import yaml
 
 from k8snet.cluster import Cluster
 from k8snet.course.draw import COURSE, generator
 from k8snet.course.expect import Expectation, Matrix
+from k8snet.manifests.tables import table
 
 MODULES = (
     "model", "services", "datapath", "names", "ingress_policy", "egress_policy", "outside", "wiring", "incidents", "capstone",
 )  # fmt: skip
 
 
-def _rows(name: str) -> Mapping[str, Any]:
-    """One file of ``tasks/``."""
-    text = resources.files("k8snet.course.tasks").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-    rows: dict[str, Any] = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    return rows
-
+_rows = partial(table, package="k8snet.course.tasks")
 
 # How the answer to each kind of task is written, what it may point at, and other words for that.
 _FORMS = _rows("forms")

@@ -12,6 +12,7 @@ import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from k8snet.controlplane.settings import Corefile
 from k8snet.controlplane.snapshot import Snapshot
 from k8snet.dataplane.dnsnames import Hit, Index, NoName, absolute, below, index
 from k8snet.manifests.addresses import is_ip
@@ -77,12 +78,17 @@ def answer(snapshot: Snapshot, name: str, qtype: str = "A", server_ips: tuple[st
         return Answer(name, qtype, "SERVFAIL", why="the server asked itself too often")
     if not below(options.server_block, name):
         return Answer(name, qtype, "REFUSED", why=f"the server's only zone is {options.server_block}")
-    zone = max((z for z in options.zones if below(z, name)), key=len, default="")
+    zone = _zone(options, name)
     reply = None
     if zone:
         own = server_ips or index(snapshot).any_server()
         reply = _from_cluster(_Question(index(snapshot), name, name[len(name) - len(zone) :], qtype, own, depth))
     return _through_cache(reply or _forward(snapshot, name, qtype), options.cache)
+
+
+def _zone(options: Corefile, name: str) -> str:
+    """The longest of the kubernetes plugin's zones that a name is in; empty if it is in none."""
+    return max((zone for zone in options.zones if below(zone, name)), key=len, default="")
 
 
 def _forward(snapshot: Snapshot, name: str, qtype: str) -> Answer:
@@ -329,7 +335,7 @@ class Explanation:
 def explain(snapshot: Snapshot, name: str, qtype: str = "A") -> Explanation:
     """Which label of a name means what, and at which one it fails."""
     reply, options = answer(snapshot, name, qtype), snapshot.settings.corefile
-    zone = max((z for z in options.zones if below(z, reply.name)), key=len, default="")
+    zone = _zone(options, reply.name)
     if not zone or zone.endswith("arpa."):
         meaning = "an address, read from the right" if zone else "in no zone of the cluster: forwarded"
         return Explanation(((reply.name, meaning),), 0, reply)

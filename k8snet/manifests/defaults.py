@@ -15,7 +15,8 @@ from functools import cache
 from typing import Any
 
 from k8snet.manifests.kinds import KINDS, Object
-from k8snet.manifests.schema import inner, rebuilt, structs, table
+from k8snet.manifests.schema import inner, rebuilt, structs
+from k8snet.manifests.tables import table
 
 _IMAGE = re.compile(r"([\w.:\[\]-]+/)?[a-z0-9._/-]+(:(?P<tag>\w[\w.-]*))?(@(?P<digest>\S+))?", re.ASCII)
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from k8snet.manifests.errors import ApiError, FieldError, KubernetesError
 from k8snet.manifests.kinds import KINDS, Object
-from k8snet.manifests.schema import Type, structs, table
+from k8snet.manifests.schema import Type, structs
+from k8snet.manifests.tables import table
 
 _FEW = 8
 

@@ -14,7 +14,8 @@ from typing import Any
 from k8snet.manifests import names
 from k8snet.manifests.field_errors import Errors, invalid, join
 from k8snet.manifests.kinds import Object
-from k8snet.manifests.schema import Type, structs, table
+from k8snet.manifests.schema import Type, structs
+from k8snet.manifests.tables import table
 
 
 @dataclass

@@ -6,12 +6,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
-from typing import Any
-
-import yaml
 
 from k8snet.manifests.kinds import Object
+from k8snet.manifests.tables import table
 
 CUSTOM_RESOURCES = frozenset(("GatewayClass", "Gateway", "HTTPRoute", "ReferenceGrant"))
 
@@ -31,14 +28,6 @@ class Type:
     item: Type | None = None
     keep_zero: bool = False
     always: bool = False
-
-
-@cache
-def table(name: str) -> Mapping[str, Any]:
-    """One of this package's YAML tables."""
-    text = resources.files(__package__).joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-    found: dict[str, Any] = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    return found
 
 
 @cache

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache
-from importlib import resources
-from typing import Any
+from functools import partial
 
-import yaml
-
+from k8snet.manifests import tables
 from k8snet.manifests.errors import KubectlError
 
-
-@cache
-def table(name: str) -> Any:
-    """What stands in ``NAME.yaml``."""
-    text = resources.files(__package__).joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-    return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+table = partial(tables.table, package=__package__)
 
 
 def error(key: str, hint: str = "", /, **words: object) -> KubectlError:

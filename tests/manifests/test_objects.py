@@ -14,7 +14,8 @@ from k8snet.controlplane.settings import Settings
 from k8snet.manifests import decode, defaults, validation
 from k8snet.manifests.errors import ApiError, KubernetesError
 from k8snet.manifests.rules import _RULES
-from k8snet.manifests.schema import CUSTOM_RESOURCES, structs, table
+from k8snet.manifests.schema import CUSTOM_RESOURCES, structs
+from k8snet.manifests.tables import table
 
 Object = dict[str, Any]
 SINGLE = Settings()

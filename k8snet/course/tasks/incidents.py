@@ -10,28 +10,24 @@ import random
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
-from importlib import resources
+from functools import partial
 from string import Template
 from typing import Any
-
-import yaml
 
 from k8snet.cluster import Cluster
 from k8snet.course.draw import APPS, COURSE, PORTS, SERVICE_PORTS, TEAMS, generator, numbered, several
 from k8snet.course.expect import Connects, Expectation, Fetches, Goal, caller
 from k8snet.course.task import Scenario, Task
+from k8snet.manifests.tables import table
 
 ROLES = ("frontend", "batch", "reporter", "gateway", "monitor", "importer")
 WORDS = ("api", "blog", "docs", "news", "help", "jobs", "maps", "files")
 WEB, METADATA, EDGE = "203.0.113.200", "169.254.169.254", "203.0.113.1"
 
 
-@cache
 def faults() -> Mapping[str, Any]:
     """``worlds``, ``faults`` and ``groups`` of faults.yaml."""
-    text = resources.files(__package__).joinpath("faults.yaml").read_text(encoding="utf-8")
-    found: Mapping[str, Any] = yaml.safe_load(text)
+    found: Mapping[str, Any] = table("faults", __package__)
     return found
 
 
